@@ -1,0 +1,374 @@
+//! EmBoux: <https://docs.emboux.com/>, API as of v5.4.0. Contract notes: `docs/providers/emboux.md`.
+//!
+//! Quirks: 403 covers bad keys, exhausted limits and missing rights; 400 covers duplicates; texts are partly Spanish;
+//! list filters take numeric ids, everything else names; a mailbox object tells neither its quota nor its state.
+
+use std::time::Duration;
+
+use async_stream::try_stream;
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Effect, Error, Kind, Result};
+use crate::http::{Failure, Http, Method, Reply};
+use crate::model::{
+    Address, Alias, AliasSource, Domain, DomainName, Extra, Mailbox, MailboxChange, NewDomain, NewMailbox, Quota,
+    Removal, Stamp, Status,
+};
+use crate::provider::{
+    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
+    any_address,
+};
+
+/// A megabyte of EmBoux. Its pages do not say whether they count 10^6 or 2^20 bytes; mail servers count 2^20.
+const MEGABYTE: u64 = 1 << 20;
+
+const NO_NAMES: &str = "EmBoux keeps no names";
+const NO_CREDENTIALS: &str = "EmBoux has no logins besides each mailbox's own";
+
+pub(super) static SPEC: Spec = Spec {
+    id: ProviderId::Emboux,
+    title: "EmBoux",
+    base_url: Some("https://api.emboux.com"),
+    auth: AuthScheme::Bearer,
+    secret_name: "API_KEY",
+    settings: &[],
+    // No limit is enforced today (docs: rate limits); ten to fifteen seconds a request are recommended.
+    pace: Pace {
+        concurrency: 8,
+        per_minute: None,
+        burst: 1,
+        read: Duration::from_secs(15),
+        write: Duration::from_secs(30),
+        poll: Duration::from_secs(2),
+    },
+    rules: Rules {
+        // The pages name no password rule; an empty one cannot be meant.
+        password: PasswordRule::Required { min: 1, letter_and_digit: false },
+        names: NameRule::Never(NO_NAMES),
+        quota: QuotaRule::Multiple { of: MEGABYTE, unlimited: false },
+        address: any_address,
+        batch_max: 1,
+        listing_lags: false,
+        costs: None,
+    },
+    support: |op| match op {
+        Op::CheckAccount => Support::Emulated("lists the domains: no call tells whose key it is"),
+        Op::ListMailboxes | Op::CreateMailbox | Op::SetPassword | Op::DeleteMailbox => Support::Native,
+        Op::GetMailbox => Support::Emulated("lists the domain's mailboxes and picks one, then reads its quota"),
+        Op::CreateMailboxes => Support::No("EmBoux takes one mailbox a request"),
+        Op::SetNames => Support::No(NO_NAMES),
+        Op::SetQuota => Support::Native,
+        Op::SetAdmin => Support::No("EmBoux mailboxes have no privileges"),
+        Op::SuspendMailbox => Support::No("EmBoux suspends whole domains only: `mbx domain suspend`"),
+        Op::ListDomains | Op::CreateDomain | Op::DeleteDomain | Op::SuspendDomain | Op::VerifyDomain => Support::Native,
+        Op::GetDomain => Support::Emulated("lists the domains and picks one, then reads its sending settings"),
+        Op::DomainDns => Support::No("EmBoux shows the records to publish in its portal only"),
+        Op::ListAliases | Op::CreateAlias | Op::CreateCatchAll | Op::DeleteAlias => Support::Native,
+        Op::ListCredentials | Op::CreateCredential | Op::DeleteCredential => Support::No(NO_CREDENTIALS),
+    },
+};
+
+pub(super) struct Emboux {
+    http: Http,
+}
+
+impl Emboux {
+    pub(super) fn new(http: Http) -> Self {
+        Emboux { http }
+    }
+
+    async fn wire_domain(&self, name: &DomainName) -> Result<WireDomain> {
+        let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+        all.into_iter().find(|d| DomainName::told(&d.name) == *name).ok_or_else(|| Error::no_domain(name))
+    }
+
+    /// Reads a listing that takes an optional domain filter.
+    async fn filtered<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &str,
+        domain: Option<&DomainName>,
+    ) -> Result<Vec<T>> {
+        let call = self.http.read(Method::GET, &[what, ""]);
+        match domain {
+            None => call.json().await,
+            Some(name) => {
+                let id = self.wire_domain(name).await?.id.to_string();
+                call.query(&[("domain_id", &id)]).json().await
+            }
+        }
+    }
+
+    async fn freeze(&self, name: &DomainName, verb: &str) -> Result<Domain> {
+        let call = self.http.write(Method::PUT, &["domains", name.as_str(), verb]);
+        let told: WireSuspension = call.json().await?;
+        let mut domain = Domain::named(name.clone());
+        domain.status = if told.suspended { Status::Suspended } else { Status::Active };
+        Ok(domain)
+    }
+}
+
+#[async_trait]
+impl Provider for Emboux {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    async fn check_account(&self) -> Result<String> {
+        let domains: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+        Ok(format!("a key that sees {} domains", domains.len()))
+    }
+
+    fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
+        try_stream! {
+            for user in self.filtered::<WireUser>("users", domain).await? {
+                yield mailbox_from(user);
+            }
+        }
+        .boxed()
+    }
+
+    async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
+        let all = self.list_mailboxes(Some(address.domain())).try_collect::<Vec<_>>().await?;
+        let found = all.into_iter().find(|m| m.address == *address).ok_or_else(|| Error::no_mailbox(address))?;
+        let told = found.address.to_string();
+        let quota: WireQuota = self.http.read(Method::GET, &["users", &told, "quota"]).json().await?;
+        Ok(with_quota(found, quota))
+    }
+
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+        let email = new.address.to_string();
+        let body = WireNewUser {
+            domain_name: new.address.domain().as_str(),
+            email: &email,
+            password: new.password.as_ref().map_or("", |p| p.expose_secret()),
+        };
+        let made = mailbox_from(self.http.write(Method::POST, &["users", ""]).body(&body).json().await?);
+        if new.quota.is_none() {
+            return Ok(made);
+        }
+        // The quota cannot travel with the first request: it takes a second one, and that may fail alone.
+        self.update_mailbox(&new.address, &new.as_change()).await.map(|m| Mailbox { quota: m.quota, ..made }).map_err(
+            |e| {
+                let mut error = e.effect(Effect::Partial);
+                error.message = format!("{email} was created, but its quota was not set");
+                error.hint = Some(format!("`mbx update {email} --quota …` sets it"));
+                error
+            },
+        )
+    }
+
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+        let Some(quota) = change.quota else { return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES)) };
+        let body = WireSetQuota { quota_mb: quota.0 / MEGABYTE };
+        let call = self.http.write(Method::PUT, &["users", &address.to_string(), "quota"]).body(&body);
+        Ok(with_quota(Mailbox::at(address.clone()), call.json().await?))
+    }
+
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+        let body = WireSetPassword { password: password.expose_secret() };
+        self.http.write(Method::PUT, &["users", &address.to_string()]).body(&body).done().await
+    }
+
+    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+        self.http.write(Method::DELETE, &["users", &address.to_string()]).done().await?;
+        Ok(Removal::Done(None))
+    }
+
+    fn list_domains(&self) -> Listing<'_, Domain> {
+        try_stream! {
+            let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+            for domain in all {
+                yield domain_from(domain);
+            }
+        }
+        .boxed()
+    }
+
+    async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
+        let mut domain = domain_from(self.wire_domain(name).await?);
+        let outbound: WireOutbound =
+            self.http.read(Method::GET, &["domains", name.as_str(), "outbound"]).json().await?;
+        domain.verified = outbound.ses_verified;
+        domain.extra.extend(outbound.outbound_status.map(|word| ("outbound_status", Value::from(word))));
+        Ok(domain)
+    }
+
+    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+        let body = WireNewDomain { name: new.name.as_str() };
+        Ok(domain_from(self.http.write(Method::POST, &["domains", ""]).body(&body).json().await?))
+    }
+
+    async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
+        self.http.write(Method::POST, &["domains", name.as_str(), "verify"]).done().await?;
+        self.get_domain(name).await
+    }
+
+    async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
+        self.freeze(name, "suspend").await
+    }
+
+    async fn resume_domain(&self, name: &DomainName) -> Result<Domain> {
+        self.freeze(name, "activate").await
+    }
+
+    async fn delete_domain(&self, name: &DomainName) -> Result<Removal> {
+        self.http.write(Method::DELETE, &["domains", name.as_str()]).done().await?;
+        Ok(Removal::Done(Some("its mailboxes and aliases are gone with it")))
+    }
+
+    fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
+        try_stream! {
+            for alias in self.filtered::<WireAlias>("aliases", Some(domain)).await? {
+                yield alias_from(alias);
+            }
+        }
+        .boxed()
+    }
+
+    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+        let [target] = new.targets.as_slice() else {
+            return Err(Error::new(Kind::Invalid, format!("{}: an EmBoux alias has exactly one target", new.source)));
+        };
+        let (source, destination) = (new.source.to_string(), target.to_string());
+        let domain_name = new.source.domain().as_str();
+        let body = WireNewAlias { domain_name, source: &source, destination: &destination };
+        Ok(alias_from(self.http.write(Method::POST, &["aliases", ""]).body(&body).json().await?))
+    }
+
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+        self.http.write(Method::DELETE, &["aliases", &source.to_string()]).done().await?;
+        Ok(Removal::Done(None))
+    }
+}
+
+#[derive(Deserialize)]
+struct WireUser {
+    id: u64,
+    email: String,
+    created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WireNewUser<'a> {
+    domain_name: &'a str,
+    email: &'a str,
+    password: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireSetPassword<'a> {
+    password: &'a str,
+}
+
+#[derive(Deserialize)]
+struct WireQuota {
+    quota_mb: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct WireSetQuota {
+    quota_mb: u64,
+}
+
+#[derive(Deserialize)]
+struct WireDomain {
+    id: u64,
+    name: String,
+    created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WireNewDomain<'a> {
+    name: &'a str,
+}
+
+#[derive(Deserialize)]
+struct WireSuspension {
+    suspended: bool,
+}
+
+#[derive(Deserialize)]
+struct WireOutbound {
+    ses_verified: Option<bool>,
+    outbound_status: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireAlias {
+    id: u64,
+    source: String,
+    destination: String,
+    created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WireNewAlias<'a> {
+    domain_name: &'a str,
+    source: &'a str,
+    destination: &'a str,
+}
+
+fn mailbox_from(user: WireUser) -> Mailbox {
+    Mailbox {
+        id: Some(user.id.to_string()),
+        created_at: user.created_at.as_deref().map(Stamp::told),
+        ..Mailbox::at(Address::told(&user.email))
+    }
+}
+
+/// Adds the quota; `extra` keeps the vendor's own number, because what a megabyte is stays open.
+fn with_quota(mailbox: Mailbox, quota: WireQuota) -> Mailbox {
+    let Some(megabytes) = quota.quota_mb else { return mailbox };
+    // Whether zero means no limit is not documented, so nothing is claimed for it.
+    let limit = (megabytes > 0).then(|| Quota::of(megabytes.saturating_mul(MEGABYTE)));
+    Mailbox { quota: limit, extra: Extra::from([("quota_mb", Value::from(megabytes))]), ..mailbox }
+}
+
+fn domain_from(domain: WireDomain) -> Domain {
+    Domain {
+        id: Some(domain.id.to_string()),
+        created_at: domain.created_at.as_deref().map(Stamp::told),
+        ..Domain::named(DomainName::told(&domain.name))
+    }
+}
+
+fn alias_from(alias: WireAlias) -> Alias {
+    Alias {
+        id: Some(alias.id.to_string()),
+        created_at: alias.created_at.as_deref().map(Stamp::told),
+        ..Alias::to(AliasSource::told(&alias.source), vec![Address::told(&alias.destination)])
+    }
+}
+
+/// Reads `detail`: a text, or FastAPI's list of `{loc, msg, type}`, or nothing at all.
+fn detail(reply: &Reply) -> String {
+    match reply.member("detail") {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(items)) => {
+            let problem = |item: &Value| {
+                let place =
+                    item["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str).unwrap_or("request");
+                format!("{place}: {}", item["msg"].as_str().unwrap_or("not accepted"))
+            };
+            items.iter().map(problem).collect::<Vec<_>>().join("; ")
+        }
+        _ => reply.words(),
+    }
+}
+
+pub(super) fn judge(reply: &Reply) -> Option<Failure> {
+    let failure = Failure::by_status(reply, detail(reply))?;
+    let text = failure.message.to_lowercase();
+    let kind = match reply.status.as_u16() {
+        // 403 stands for all three (docs: errors); only the text tells them apart.
+        403 if text.contains("api key") || text.contains("authorization header") => Kind::Auth,
+        403 if text.contains("quota exceeded") => Kind::Limit,
+        400 if text.contains("already exists") || text.contains("ya existe") => Kind::Conflict,
+        _ => return Some(failure),
+    };
+    Some(failure.is(kind))
+}

@@ -1,0 +1,115 @@
+//! The registry: from a provider's name to its spec and its adapter behind the checks.
+
+mod emboux;
+mod hybridbox;
+mod litemail;
+mod mailinabox;
+mod qboxmail;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::error::{Error, Kind, Result};
+use crate::http::{Credential, Failure, Gate, Http, Options, Redactor, Reply};
+use crate::provider::{AuthScheme, Checked, Pace, Provider, ProviderId, Spec};
+
+/// What is needed to talk to one account: a profile with its secrets read.
+pub struct Account {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The profile's name, for messages.
+    pub profile: String,
+    /// Where the API lives.
+    pub base_url: String,
+    /// The token, key or password.
+    pub secret: SecretString,
+    /// Who logs in, where the provider asks for a user.
+    pub user: Option<String>,
+    /// The seed of one-time codes.
+    pub totp: Option<SecretString>,
+    /// The provider's own settings.
+    pub settings: BTreeMap<String, String>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// A certificate to trust besides the system's, as PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Speed and patience.
+    pub pace: Pace,
+    /// The gate of this credential, shared by all profiles that use it.
+    pub gate: Arc<Gate>,
+    /// The secrets of this run.
+    pub redactor: Redactor,
+    /// Whether undocumented routes may be used.
+    pub allow_unverified: bool,
+    /// Whether a write only says what it would send.
+    pub dry_run: bool,
+    /// Whether waits are left out, for tests.
+    pub no_wait: bool,
+}
+
+impl Account {
+    /// Returns one of the provider's own settings.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(String::as_str)
+    }
+}
+
+/// Returns what a provider is and can do.
+pub fn spec(provider: ProviderId) -> &'static Spec {
+    match provider {
+        ProviderId::Hybridbox => &hybridbox::SPEC,
+        ProviderId::Emboux => &emboux::SPEC,
+        ProviderId::Litemail => &litemail::SPEC,
+        ProviderId::Qboxmail => &qboxmail::SPEC,
+        ProviderId::Mailinabox => &mailinabox::SPEC,
+    }
+}
+
+/// Opens an account: builds its sender and its adapter, and puts the adapter behind the checks.
+pub fn open(account: &Account) -> Result<Checked> {
+    let (http, adapter) = bare(account)?;
+    Ok(Checked::new(adapter, http, &account.profile, account.allow_unverified))
+}
+
+/// Opens an account without the checks; the conformance suite asks bare adapters what they refuse by themselves.
+pub fn bare(account: &Account) -> Result<(Http, Box<dyn Provider>)> {
+    let judge: fn(&Reply) -> Option<Failure> = match account.provider {
+        ProviderId::Hybridbox => hybridbox::judge,
+        ProviderId::Emboux => emboux::judge,
+        ProviderId::Litemail => litemail::judge,
+        ProviderId::Qboxmail => qboxmail::judge,
+        ProviderId::Mailinabox => mailinabox::judge,
+    };
+    account.redactor.learn(&account.secret);
+    let secret = account.secret.clone();
+    let credential = match spec(account.provider).auth {
+        AuthScheme::Bearer => Credential::Bearer(secret),
+        AuthScheme::Header(name) => Credential::Header(name, secret),
+        AuthScheme::Basic => {
+            let user = account.user.clone().ok_or_else(|| Error::new(Kind::Config, "this profile needs `user`"))?;
+            Credential::Basic(user, secret)
+        }
+    };
+    let http = Http::new(Options {
+        base_url: account.base_url.clone(),
+        credential,
+        headers: account.headers.clone(),
+        ca_pem: account.ca_pem.clone(),
+        pace: account.pace,
+        gate: account.gate.clone(),
+        redactor: account.redactor.clone(),
+        dry_run: account.dry_run,
+        no_wait: account.no_wait,
+        judge,
+    })?;
+    let adapter: Box<dyn Provider> = match account.provider {
+        ProviderId::Hybridbox => Box::new(hybridbox::Hybridbox::new(http.clone(), account)?),
+        ProviderId::Emboux => Box::new(emboux::Emboux::new(http.clone())),
+        ProviderId::Litemail => Box::new(litemail::Litemail::new(http.clone(), account)?),
+        ProviderId::Qboxmail => Box::new(qboxmail::Qboxmail::new(http.clone(), account)),
+        ProviderId::Mailinabox => Box::new(mailinabox::Mailinabox::new(http.clone(), account)?),
+    };
+    Ok((http, adapter))
+}

@@ -1,0 +1,307 @@
+//! The one error type of the program: what the reader can do about it, what it did at the provider, and how it is shown.
+//!
+//! `kind` answers "what should I tell the user" and decides the exit code; `effect` answers "may this be repeated".
+//! They are different questions.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::model::{Address, DomainName};
+use crate::provider::ProviderId;
+
+/// What went wrong, from the point of view of the person who must do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A bug in mbx.
+    Internal,
+    /// A wrong command line.
+    Usage,
+    /// A profile, setting or secret is missing or malformed.
+    Config,
+    /// The provider refused the credentials.
+    Auth,
+    /// The credentials are valid, but not allowed to do this.
+    Denied,
+    /// The mailbox, domain, alias or credential is not there.
+    NotFound,
+    /// It is already there.
+    Conflict,
+    /// The request is refused as it is: a bad address, a weak password, an impossible quota.
+    Invalid,
+    /// This provider cannot do that.
+    Unsupported,
+    /// A plan, seat or wallet limit is reached.
+    Limit,
+    /// Still too fast after waiting.
+    RateLimited,
+    /// No answer: DNS, TLS, connection or time limit.
+    Network,
+    /// A server fault, or an answer that makes no sense.
+    Provider,
+    /// Some items of several failed.
+    Partial,
+    /// A write was sent, its answer was lost, and looking could not settle it.
+    Unknown,
+    /// What was waited for did not come in time.
+    Timeout,
+    /// Needs a person: `--yes`, input on a terminal, or a brake that held.
+    Refused,
+    /// The user interrupted the program.
+    Interrupted,
+    /// Not a failure: a dry run reached the first request that would change something.
+    Planned,
+}
+
+impl Kind {
+    /// Returns the word used in JSON errors; part of the contract with scripts.
+    pub fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Returns the documented exit code; part of the contract with scripts.
+    pub fn exit_code(self) -> u8 {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, u8) {
+        match self {
+            Kind::Planned => ("planned", 0),
+            Kind::Internal => ("internal", 1),
+            Kind::Usage => ("usage", 2),
+            Kind::Config => ("config", 3),
+            Kind::Auth => ("auth", 4),
+            Kind::Denied => ("denied", 5),
+            Kind::NotFound => ("not_found", 6),
+            Kind::Conflict => ("conflict", 7),
+            Kind::Invalid => ("invalid", 8),
+            Kind::Unsupported => ("unsupported", 9),
+            Kind::Limit => ("limit", 10),
+            Kind::RateLimited => ("rate_limited", 11),
+            Kind::Network => ("network", 12),
+            Kind::Provider => ("provider", 13),
+            Kind::Partial => ("partial", 14),
+            Kind::Unknown => ("unknown", 15),
+            Kind::Timeout => ("timeout", 16),
+            Kind::Refused => ("refused", 17),
+            Kind::Interrupted => ("interrupted", 130),
+        }
+    }
+}
+
+/// What a failed operation did at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effect {
+    /// Nothing happened there.
+    #[default]
+    None,
+    /// It may have happened: the request left and its answer was lost.
+    Unknown,
+    /// A first step was done and a later one was not; the message says which.
+    Partial,
+}
+
+impl Effect {
+    fn word(self) -> &'static str {
+        match self {
+            Effect::None => "none",
+            Effect::Unknown => "unknown",
+            Effect::Partial => "partial",
+        }
+    }
+}
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error, boxed so that results stay small. Its fields are those of [`Detail`].
+#[derive(Debug, Clone)]
+pub struct Error(Box<Detail>);
+
+/// The fields of an [`Error`].
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// What the reader can do about it; decides the exit code.
+    pub kind: Kind,
+    /// One sentence that names the thing. Empty while only the sender has spoken; the decorator in
+    /// `provider::checked` then finds the words for the operation at hand.
+    pub message: String,
+    /// The provider it happened at.
+    pub provider: Option<ProviderId>,
+    /// The profile it happened in.
+    pub profile: Option<String>,
+    /// The HTTP status of the answer, when there was one.
+    pub http_status: Option<u16>,
+    /// The provider's own words, redacted and bounded.
+    pub provider_message: Option<String>,
+    /// A next step, as a sentence or a command in backticks.
+    pub hint: Option<String>,
+    /// How long the provider asked to wait.
+    pub retry_after: Option<Duration>,
+    /// What happened at the provider.
+    pub effect: Effect,
+}
+
+impl Deref for Error {
+    type Target = Detail;
+    fn deref(&self) -> &Detail {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Detail {
+        &mut self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match (&self.provider, &self.profile) {
+            (Some(provider), Some(profile)) => write!(f, " ({provider}, profile {profile})"),
+            (Some(provider), None) => write!(f, " ({provider})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// Returns an error of `kind` that has changed nothing anywhere.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error(Box::new(Detail {
+            kind,
+            message: message.into(),
+            provider: None,
+            profile: None,
+            http_status: None,
+            provider_message: None,
+            hint: None,
+            retry_after: None,
+            effect: Effect::None,
+        }))
+    }
+
+    /// Adds the next step for the reader.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what happened at the provider.
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// Returns "there is no such mailbox".
+    pub fn no_mailbox(address: &Address) -> Self {
+        Error::new(Kind::NotFound, format!("no mailbox {address}"))
+            .hint(format!("`mbx list --domain {}` shows what is there", address.domain()))
+    }
+
+    /// Returns "there is no such domain".
+    pub fn no_domain(name: &DomainName) -> Self {
+        Error::new(Kind::NotFound, format!("no domain {name}")).hint("`mbx domain list` shows what is there")
+    }
+
+    /// Returns "this provider cannot do that", with the reason.
+    pub fn unsupported(what: impl fmt::Display, why: &str) -> Self {
+        Error::new(Kind::Unsupported, format!("cannot {what}: {why}"))
+    }
+
+    /// Returns the exit code for the process.
+    pub fn exit(&self) -> ExitCode {
+        ExitCode::from(self.kind.exit_code())
+    }
+
+    /// Returns the lines shown on a terminal, without colour.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![("error", self.to_string())];
+        if self.http_status.is_some() || self.provider_message.is_some() {
+            let status = self.http_status.map(|s| s.to_string()).unwrap_or_default();
+            let said = self.provider_message.as_deref().unwrap_or("(nothing)");
+            lines.push(("  the provider said", format!("{status} {said}").trim().to_owned()));
+        }
+        if let Some(hint) = &self.hint {
+            lines.push(("hint", hint.clone()));
+        }
+        lines
+    }
+
+    /// Returns the error as the one JSON object that `-o json` prints on standard error.
+    pub fn to_json(&self) -> Value {
+        json!({ "error": {
+            "code": self.kind.code(),
+            "exit_code": self.kind.exit_code(),
+            "message": self.message,
+            "provider": self.provider,
+            "profile": self.profile,
+            "http_status": self.http_status,
+            "provider_message": self.provider_message,
+            "effect": self.effect.word(),
+            "retry_after": self.retry_after.map(|d| d.as_secs()),
+            "hint": self.hint,
+        }})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_contract() {
+        use Kind::*;
+        let table = [
+            (Planned, 0),
+            (Internal, 1),
+            (Usage, 2),
+            (Config, 3),
+            (Auth, 4),
+            (Denied, 5),
+            (NotFound, 6),
+            (Conflict, 7),
+            (Invalid, 8),
+            (Unsupported, 9),
+            (Limit, 10),
+            (RateLimited, 11),
+            (Network, 12),
+            (Provider, 13),
+            (Partial, 14),
+            (Unknown, 15),
+            (Timeout, 16),
+            (Refused, 17),
+            (Interrupted, 130),
+        ];
+        for (kind, code) in table {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn json_has_every_key_of_the_contract() {
+        let value = Error::new(Kind::Limit, "full").to_json();
+        let keys: Vec<_> = value["error"].as_object().expect("an object").keys().cloned().collect();
+        assert_eq!(
+            keys,
+            [
+                "code",
+                "exit_code",
+                "message",
+                "provider",
+                "profile",
+                "http_status",
+                "provider_message",
+                "effect",
+                "retry_after",
+                "hint"
+            ]
+        );
+    }
+}

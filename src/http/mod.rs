@@ -1,0 +1,534 @@
+//! The one sender for all adapters: dry run, repeat, slot, pace, trace, sign, attempt, judge, in this order from the
+//! outside in.
+//!
+//! An adapter says what to send and what the answer means. When to send, whether to repeat, how long to wait and what
+//! may be shown of it is decided here, once.
+//!
+//! | what came back | `read` | `write` |
+//! |---|---|---|
+//! | could not connect | repeat | repeat |
+//! | 408, 429 | repeat, after Retry-After if given | the same: the host refused it unprocessed |
+//! | time limit, connection cut, 5xx | repeat | never; the effect is `Unknown` |
+//! | any other 4xx, a redirect, a certificate that is not trusted | no | no |
+
+mod pace;
+mod pages;
+mod redact;
+mod reply;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use jiff::{SignedDuration, Timestamp};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+
+pub use pace::Gate;
+pub use pages::{Page, pages};
+pub use redact::Redactor;
+pub use reply::{Failure, Reply};
+pub use reqwest::Method;
+
+use crate::error::{Effect, Error, Kind, Result};
+use crate::model::Stamp;
+use crate::provider::Pace;
+
+/// What may stand in a path segment as it is; `@` because vendors' samples leave it so.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// Ten seconds: a host that does not take a connection by then is down or has banned us.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long an answer may go on after it has begun, so that a byte a second does not last for ever.
+const BODY: Duration = Duration::from_secs(120);
+
+/// Two minutes: longer than any documented Retry-After, shorter than a coffee.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The largest answer, after unpacking. A listing of a hundred thousand mailboxes fits.
+const BODY_MAX: usize = 16 << 20;
+
+/// Four attempts in all: a hiccup passes, an outage is reported within half a minute.
+const REPEATS: usize = 3;
+
+/// What signs a request.
+#[derive(Clone)]
+pub enum Credential {
+    /// `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// A header of the provider's own.
+    Header(&'static str, SecretString),
+    /// `Authorization: Basic`.
+    Basic(String, SecretString),
+}
+
+/// How a sender is built.
+pub struct Options {
+    /// Where the API lives, without a trailing slash.
+    pub base_url: String,
+    /// What signs each request.
+    pub credential: Credential,
+    /// Further headers of the profile.
+    pub headers: Vec<(String, String)>,
+    /// A certificate to trust besides the system's, as PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Speed and patience.
+    pub pace: Pace,
+    /// The gate of this credential.
+    pub gate: Arc<Gate>,
+    /// The secrets of this run.
+    pub redactor: Redactor,
+    /// Whether a write only says what it would send.
+    pub dry_run: bool,
+    /// Whether waits between repeats are left out, for tests.
+    pub no_wait: bool,
+    /// How the provider's answers are read.
+    pub judge: fn(&Reply) -> Option<Failure>,
+}
+
+/// The sender of one profile. Cloning is cheap and shares the gate.
+#[derive(Clone)]
+pub struct Http {
+    shared: Arc<Shared>,
+    credential: Option<Credential>,
+}
+
+struct Shared {
+    client: reqwest::Client,
+    base_url: String,
+    headers: HeaderMap,
+    pace: Pace,
+    gate: Arc<Gate>,
+    redactor: Redactor,
+    dry_run: bool,
+    no_wait: bool,
+    judge: fn(&Reply) -> Option<Failure>,
+    /// The server's clock, as of its last answer.
+    server_time: Mutex<Option<(Timestamp, Instant)>>,
+    notes: Mutex<Vec<String>>,
+}
+
+/// A moment on our own clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment(Instant);
+
+impl Moment {
+    /// Returns now.
+    pub fn now() -> Self {
+        Moment(Instant::now())
+    }
+}
+
+/// Returns the trouble with a base URL, if there is one: https is needed, except on loopback.
+pub fn check_base_url(text: &str) -> Result<reqwest::Url, String> {
+    let url: reqwest::Url = text.parse().map_err(|_| format!("{text:?} is not a URL"))?;
+    let host = url.host().ok_or_else(|| format!("{text:?} names no host"))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("a base URL has no user, password, query or fragment".to_owned());
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&host) => Ok(url),
+        "http" => Err(format!("{text} would send the secret in the clear; plain http is for loopback only")),
+        other => Err(format!("{other} is not a scheme mbx speaks; use https")),
+    }
+}
+
+fn is_loopback(host: &url::Host<&str>) -> bool {
+    match host {
+        url::Host::Ipv4(ip) => ip.is_loopback(),
+        url::Host::Ipv6(ip) => ip.is_loopback(),
+        url::Host::Domain(name) => *name == "localhost",
+    }
+}
+
+impl Http {
+    /// Builds a sender. Fails when the base URL is not safe to send a secret to, or the machine trusts no authority.
+    pub fn new(options: Options) -> Result<Self> {
+        let config = |message: String| Error::new(Kind::Config, message);
+        // The first sender of the process names the cryptography; later ones find it named, which is no failure.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = check_base_url(&options.base_url).map_err(config)?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("mbx/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT);
+        if url.host().is_some_and(|host| is_loopback(&host)) {
+            // No proxy, no name server and no certificate authority has a say in what stays on this machine.
+            builder = builder.no_proxy().resolve("localhost", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+            if url.scheme() == "http" {
+                builder = builder.tls_certs_only([]);
+            }
+        }
+        if let Some(pem) = &options.ca_pem {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|_| config("ca_file holds no certificate in PEM form".to_owned()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|error| {
+            config(format!("cannot set up TLS: {}", chain(&error)))
+                .hint("install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE")
+        })?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let name: HeaderName = name.parse().map_err(|_| config(format!("{name:?} is not a header name")))?;
+            let value = HeaderValue::from_str(value).map_err(|_| config(format!("header {name} has an odd value")))?;
+            headers.insert(name, value);
+        }
+        Ok(Http {
+            shared: Arc::new(Shared {
+                client,
+                base_url: options.base_url.trim_end_matches('/').to_owned(),
+                headers,
+                pace: options.pace,
+                gate: options.gate,
+                redactor: options.redactor,
+                dry_run: options.dry_run,
+                no_wait: options.no_wait,
+                judge: options.judge,
+                server_time: Mutex::new(None),
+                notes: Mutex::new(Vec::new()),
+            }),
+            credential: Some(options.credential),
+        })
+    }
+
+    /// Returns the same sender with another credential, such as a session key.
+    pub fn with_credential(&self, credential: Credential) -> Http {
+        Http { shared: self.shared.clone(), credential: Some(credential) }
+    }
+
+    /// Starts a request that changes nothing there and may be repeated.
+    pub fn read<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+        self.call(method, segments, false)
+    }
+
+    /// Starts a request that changes something and is never repeated once it may have arrived.
+    pub fn write<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+        self.call(method, segments, true)
+    }
+
+    fn call(&self, method: Method, segments: &[&str], is_write: bool) -> Call<'_> {
+        Call {
+            http: self,
+            method,
+            path: path(segments),
+            is_write,
+            in_dry_run: false,
+            query: Vec::new(),
+            body: Body::None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Learns a password of the running request, so that it is masked wherever it appears.
+    pub fn guard(&self, secret: Option<&SecretString>) {
+        if let Some(secret) = secret {
+            self.shared.redactor.learn(secret);
+        }
+    }
+
+    /// Keeps something the user must hear besides the result.
+    pub fn note(&self, note: impl Into<String>) {
+        self.shared.notes.lock().expect("no code panics while it holds this lock").push(note.into());
+    }
+
+    /// Returns the notes so far, and forgets them.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.notes.lock().expect("no code panics while it holds this lock"))
+    }
+
+    /// Returns whether something made at `created` was there before `began`, by the server's own clock.
+    /// `None` when that cannot be told.
+    pub fn was_before(&self, created: Option<&Stamp>, began: Moment) -> Option<bool> {
+        let clock = *self.shared.server_time.lock().expect("no code panics while it holds this lock");
+        let (created, (server, at)) = (created.and_then(Stamp::instant)?, clock?);
+        let since = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
+        // Two seconds: the Date header counts whole seconds, and so do some creation times.
+        Some(created < server - since - SignedDuration::from_secs(2))
+    }
+}
+
+/// Joins segments to a path; each is encoded, and one that a URL parser would resolve is refused.
+fn path(segments: &[&str]) -> Result<String> {
+    let mut path = String::new();
+    for (index, segment) in segments.iter().enumerate() {
+        // An empty last segment gives the trailing slash that some APIs insist on.
+        let empty = segment.is_empty() && index + 1 < segments.len();
+        if empty || matches!(*segment, "." | "..") {
+            return Err(Error::new(Kind::Invalid, format!("{segment:?} cannot be part of a path")));
+        }
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, SEGMENT));
+    }
+    Ok(path)
+}
+
+enum Body {
+    None,
+    Json(Vec<u8>),
+    Form(Vec<(String, String)>),
+}
+
+/// A request being put together; one of [`Call::json`], [`Call::text`], [`Call::done`] and [`Call::reply`] sends it.
+#[must_use]
+pub struct Call<'h> {
+    http: &'h Http,
+    method: Method,
+    path: Result<String>,
+    is_write: bool,
+    in_dry_run: bool,
+    query: Vec<(String, String)>,
+    body: Body,
+    headers: Vec<(&'static str, SecretString)>,
+}
+
+impl Call<'_> {
+    /// Adds query parameters.
+    pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.query.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
+    }
+
+    /// Sends a JSON body.
+    pub fn body(mut self, body: &impl Serialize) -> Self {
+        self.body = Body::Json(serde_json::to_vec(body).expect("wire types have string keys and finite numbers"));
+        self
+    }
+
+    /// Sends a form body.
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        self.body = Body::Form(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        self
+    }
+
+    /// Adds a header that is a secret, such as a one-time code.
+    pub fn header(mut self, name: &'static str, value: SecretString) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Lets a write through in a dry run: for logging in and out, which changes nothing that was asked for.
+    pub fn in_dry_run(mut self) -> Self {
+        self.in_dry_run = true;
+        self
+    }
+
+    /// Sends, and reads the answer as JSON.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let is_write = self.is_write;
+        let reply = self.reply().await?;
+        reply.json().map_err(|error| if is_write { error.effect(Effect::Unknown) } else { error })
+    }
+
+    /// Sends, and reads the answer as text.
+    pub async fn text(self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.reply().await?.body).into_owned())
+    }
+
+    /// Sends; any success will do, with any body or none.
+    pub async fn done(self) -> Result<()> {
+        self.reply().await.map(drop)
+    }
+
+    /// Sends, and returns the answer once the adapter's judge has found nothing wrong with it.
+    pub async fn reply(self) -> Result<Reply> {
+        let shared = &self.http.shared;
+        let url = format!("{}{}", shared.base_url, self.path.clone()?);
+        if self.is_write && shared.dry_run && !self.in_dry_run {
+            let body = self.shown_body();
+            let message = format!("{} {url}{}{body}", self.method, if body.is_empty() { "" } else { " " });
+            return Err(Error::new(Kind::Planned, message));
+        }
+        // A connection that could not be made, or an answer that says "not processed", may be repeated even on a write.
+        let repeatable = |error: &Error| {
+            error.effect == Effect::None
+                && match error.kind {
+                    Kind::RateLimited => error.retry_after.is_none_or(|wait| wait <= PATIENCE),
+                    Kind::Network => error.hint.is_none(),
+                    Kind::Provider => !self.is_write && error.http_status.is_some_and(|s| s >= 500),
+                    _ => false,
+                }
+        };
+        let waits = if shared.no_wait {
+            ExponentialBuilder::new().with_min_delay(Duration::ZERO).with_max_delay(Duration::ZERO)
+        } else {
+            ExponentialBuilder::new()
+                .with_min_delay(Duration::from_millis(500))
+                .with_max_delay(Duration::from_secs(8))
+                .with_jitter()
+        };
+        (|| self.attempt(&url))
+            .retry(waits.with_max_times(REPEATS))
+            .when(repeatable)
+            .adjust(|error, wait| wait.map(|wait| error.retry_after.unwrap_or(wait)))
+            .await
+    }
+
+    async fn attempt(&self, url: &str) -> Result<Reply> {
+        let shared = &self.http.shared;
+        let _slot = shared.gate.pass().await;
+        let request = self.signed(url)?;
+        let shown_query = shared.redactor.fields(&self.query);
+        let mark = if shown_query.is_empty() { "" } else { "?" };
+        tracing::debug!(target: "mbx::http", "> {} {url}{mark}{shown_query}", self.method);
+        let body = self.shown_body();
+        if !body.is_empty() {
+            tracing::trace!(target: "mbx::http", "> {body}");
+        }
+        let began = Instant::now();
+        let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
+        let result = match timeout(first_byte, request.send()).await {
+            Ok(Ok(response)) => self.receive(response).await,
+            Ok(Err(error)) => Err(self.lost(&error)),
+            Err(_) => Err(self.maybe_done(format!("no answer began within {} s", first_byte.as_secs()))),
+        };
+        let took = began.elapsed().as_millis();
+        match &result {
+            Ok(reply) => {
+                tracing::info!(target: "mbx::http", "{} {url}{mark}{shown_query} → {} in {took} ms", self.method, reply.status);
+                tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
+            }
+            Err(error) => {
+                let said = error.provider_message.as_deref().unwrap_or_default();
+                let status = error.http_status.map(|s| s.to_string()).unwrap_or_else(|| error.kind.code().to_owned());
+                tracing::info!(target: "mbx::http", "{} {url}{mark}{shown_query} → {status} {said} in {took} ms", self.method);
+            }
+        }
+        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after) {
+            shared.gate.hold(if shared.no_wait { Duration::ZERO } else { wait.min(PATIENCE) });
+        }
+        result
+    }
+
+    fn signed(&self, url: &str) -> Result<reqwest::RequestBuilder> {
+        let shared = &self.http.shared;
+        let secret = |value: &str| -> Result<HeaderValue> {
+            let mut value = HeaderValue::from_str(value).map_err(|_| {
+                Error::new(
+                    Kind::Config,
+                    "the secret holds characters that cannot travel in a header, such as a line break",
+                )
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let mut url: reqwest::Url = url.parse().map_err(|_| Error::new(Kind::Internal, "the URL does not parse"))?;
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        let mut request = shared
+            .client
+            .request(self.method.clone(), url)
+            .header(ACCEPT, "application/json")
+            .headers(shared.headers.clone());
+        request = match &self.http.credential {
+            None => request,
+            Some(Credential::Bearer(token)) => {
+                request.header(AUTHORIZATION, secret(&format!("Bearer {}", token.expose_secret()))?)
+            }
+            Some(Credential::Header(name, key)) => request.header(*name, secret(key.expose_secret())?),
+            Some(Credential::Basic(user, password)) => request.basic_auth(user, Some(password.expose_secret())),
+        };
+        for (name, value) in &self.headers {
+            request = request.header(*name, secret(value.expose_secret())?);
+        }
+        Ok(match &self.body {
+            Body::None => request,
+            Body::Json(bytes) => request.header(CONTENT_TYPE, "application/json").body(bytes.clone()),
+            Body::Form(fields) => request
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()),
+        })
+    }
+
+    async fn receive(&self, mut response: reqwest::Response) -> Result<Reply> {
+        let shared = &self.http.shared;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if let Some(date) =
+            headers.get("date").and_then(|v| v.to_str().ok()).and_then(|v| httpdate::parse_http_date(v).ok())
+            && let Ok(date) = Timestamp::try_from(date)
+        {
+            *shared.server_time.lock().expect("no code panics while it holds this lock") = Some((date, Instant::now()));
+        }
+        let too_large = || {
+            let mut error = self.maybe_done(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
+            error.kind = Kind::Provider;
+            error
+        };
+        if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        let reading = async {
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
+                if body.len() + chunk.len() > BODY_MAX {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(())
+        };
+        match timeout(BODY, reading).await {
+            Ok(read) => read?,
+            Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {} s", BODY.as_secs()))),
+        }
+        let reply = Reply { status, headers, body };
+        match (shared.judge)(&reply) {
+            Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
+            None => Ok(reply),
+        }
+    }
+
+    /// Returns the error of an exchange that broke off.
+    fn lost(&self, error: &reqwest::Error) -> Error {
+        let words = self.http.shared.redactor.excerpt(&chain(error));
+        if error.is_connect() {
+            let mut lost = Error::new(Kind::Network, "");
+            if words.contains("certificate") {
+                lost.hint = Some(
+                    "if the server has a certificate of its own, name it with `ca_file` in the profile".to_owned(),
+                );
+            }
+            lost.provider_message = Some(words);
+            return lost;
+        }
+        self.maybe_done(words)
+    }
+
+    fn maybe_done(&self, words: String) -> Error {
+        let mut error = Error::new(Kind::Network, "");
+        error.provider_message = Some(words);
+        error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
+    }
+
+    fn shown_body(&self) -> String {
+        match &self.body {
+            Body::None => String::new(),
+            Body::Json(bytes) => self.http.shared.redactor.body(bytes),
+            Body::Form(fields) => self.http.shared.redactor.fields(fields),
+        }
+    }
+}
+
+/// Returns an error with its causes, without the URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !words.iter().any(|known| known.contains(&text)) {
+            words.push(text);
+        }
+        next = cause.source();
+    }
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
+}

@@ -1,0 +1,124 @@
+//! An answer, and what an adapter's judge makes of it.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Redactor;
+use crate::error::{Effect, Error, Kind, Result};
+
+/// A whole answer: status, headers and a bounded body.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What it means for the user.
+    pub kind: Kind,
+    /// The provider's own words; empty when it had none.
+    pub message: String,
+}
+
+impl Reply {
+    /// Reads the body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let mut failure = Error::new(Kind::Provider, "");
+            failure.http_status = Some(self.status.as_u16());
+            failure.provider_message = Some(match () {
+                () if self.body.is_empty() => "(an empty body)".to_owned(),
+                () if self.is_html() => "(an HTML page)".to_owned(),
+                () => format!("(an answer that cannot be read: line {}, column {})", error.line(), error.column()),
+            });
+            failure
+        })
+    }
+
+    /// Returns a member of the body, when the body is a JSON object.
+    pub fn member(&self, name: &str) -> Option<Value> {
+        match serde_json::from_slice(&self.body).ok()? {
+            Value::Object(mut map) => map.remove(name),
+            _ => None,
+        }
+    }
+
+    /// Returns the body as words for people: plain text as it is, never an HTML page, never JSON.
+    pub fn words(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.trim();
+        if self.is_html() {
+            return "(an HTML page)".to_owned();
+        }
+        if text.starts_with(['{', '[']) { String::new() } else { text.to_owned() }
+    }
+
+    /// Returns true when the body is a page for people.
+    pub fn is_html(&self) -> bool {
+        let start: String = String::from_utf8_lossy(&self.body[..self.body.len().min(256)]).trim_start().to_lowercase();
+        start.starts_with("<!doctype") || start.starts_with("<html")
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get("retry-after")?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+}
+
+impl Failure {
+    /// Does the ordinary mapping from the reply's status to a meaning; `None` for a success.
+    pub fn by_status(reply: &Reply, message: String) -> Option<Failure> {
+        Failure::of_status(reply.status.as_u16(), message)
+    }
+
+    /// Does the ordinary mapping for a status that travels elsewhere, such as inside a body.
+    pub fn of_status(status: u16, message: String) -> Option<Failure> {
+        let kind = match status {
+            200..=299 => return None,
+            401 => Kind::Auth,
+            402 => Kind::Limit,
+            403 => Kind::Denied,
+            404 | 410 => Kind::NotFound,
+            405 | 501 => Kind::Unsupported,
+            408 | 429 => Kind::RateLimited,
+            409 => Kind::Conflict,
+            400..=499 => Kind::Invalid,
+            _ => Kind::Provider,
+        };
+        Some(Failure { kind, message })
+    }
+
+    /// Returns the same failure with another meaning.
+    pub fn is(self, kind: Kind) -> Failure {
+        Failure { kind, ..self }
+    }
+
+    pub(super) fn into_error(self, reply: &Reply, is_write: bool, redactor: &Redactor) -> Error {
+        let mut error = Error::new(self.kind, "");
+        error.http_status = Some(reply.status.as_u16());
+        error.retry_after = reply.retry_after();
+        let words = match reply.headers.get("location") {
+            Some(_) if reply.status.is_redirection() => "(a redirect, which is never followed)".to_owned(),
+            _ => redactor.excerpt(&self.message),
+        };
+        error.provider_message = (!words.is_empty()).then_some(words);
+        // A server that broke down may have done its work before.
+        if is_write && self.kind == Kind::Provider && !reply.status.is_redirection() {
+            error.effect = Effect::Unknown;
+        }
+        error
+    }
+}

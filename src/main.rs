@@ -1,0 +1,3 @@
+//! The `mbx` command; everything is in the library.
+
+fn main() {}

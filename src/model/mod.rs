@@ -1,0 +1,17 @@
+//! The normalized model: the only vocabulary that commands and output know.
+//!
+//! `None` means "the provider does not say", never zero, empty or no.
+
+mod address;
+mod alias;
+mod credential;
+mod domain;
+mod mailbox;
+mod value;
+
+pub use address::{Address, AddressError, AliasSource, DomainName};
+pub use alias::Alias;
+pub use credential::{Credential, NewCredential};
+pub use domain::{DnsRecord, Domain, NewDomain};
+pub use mailbox::{Mailbox, MailboxChange, NewMailbox, Removal};
+pub use value::{Bytes, Extra, Quota, Stamp, Status};

@@ -1,0 +1,174 @@
+//! Small values of the model: status, quota, sizes, times.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::DateTime;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// What a provider says beyond the model: shown in JSON only, never relied on, and never a secret.
+pub type Extra = BTreeMap<&'static str, Value>;
+
+/// The state of a mailbox, domain or alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// In use.
+    Active,
+    /// Being set up.
+    Pending,
+    /// Switched off, and can be switched on again.
+    Suspended,
+    /// Will be removed at a later date.
+    Ending,
+    /// The provider does not say.
+    Unknown,
+    /// The provider's own word, when it is none of these.
+    Other(String),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Active => "active",
+            Status::Pending => "pending",
+            Status::Suspended => "suspended",
+            Status::Ending => "ending",
+            Status::Unknown => "unknown",
+            Status::Other(word) => word,
+        })
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How much a mailbox may hold and holds. Sizes are bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Quota {
+    /// The limit; `None` when there is none (then `unlimited` is true) or the provider does not say.
+    pub limit: Option<u64>,
+    /// True when the provider says that there is no limit.
+    pub unlimited: bool,
+    /// What is used; `None` when the provider does not say.
+    pub used: Option<u64>,
+}
+
+impl Quota {
+    /// Returns a quota of which only the limit is known; zero bytes means unlimited, as at every provider that says so.
+    pub fn of(limit: u64) -> Self {
+        Quota { limit: (limit > 0).then_some(limit), unlimited: limit == 0, used: None }
+    }
+}
+
+/// A size in bytes as a person types it: `2G`, `500M`, `1073741824`. K, M, G and T are powers of 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "unlimited" | "none") {
+            return Ok(Bytes(0));
+        }
+        parse_size::Config::new()
+            .with_binary()
+            .parse_size(text)
+            .map(Bytes)
+            .map_err(|_| "write a size like 2G, 500M, a number of bytes, or unlimited".to_owned())
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bytesize::ByteSize(self.0).display().iec().fmt(f)
+    }
+}
+
+/// A moment as the provider told it: with an offset when there was one, without when not. No zone is invented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stamp {
+    /// A moment with its offset.
+    Zoned(Timestamp, String),
+    /// A date and time whose zone the provider does not tell.
+    Civil(DateTime),
+    /// Text that is no time we can read.
+    Text(String),
+}
+
+impl Stamp {
+    /// Reads a time leniently; never fails.
+    pub fn told(text: &str) -> Self {
+        let text = text.trim();
+        if let Ok(instant) = text.parse::<Timestamp>() {
+            return Stamp::Zoned(instant, text.replacen(' ', "T", 1));
+        }
+        match text.parse::<DateTime>() {
+            Ok(civil) => Stamp::Civil(civil),
+            Err(_) => Stamp::Text(text.chars().take(64).collect()),
+        }
+    }
+
+    /// Returns the instant, when the provider told enough to know it.
+    pub fn instant(&self) -> Option<Timestamp> {
+        match self {
+            Stamp::Zoned(instant, _) => Some(*instant),
+            Stamp::Civil(_) | Stamp::Text(_) => None,
+        }
+    }
+
+    /// Returns a form that sorts in time order; zone-less times sort as if they were UTC.
+    pub fn sort_key(&self) -> Option<i64> {
+        match self {
+            Stamp::Zoned(instant, _) => Some(instant.as_second()),
+            Stamp::Civil(civil) => civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_second()),
+            Stamp::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stamp::Zoned(_, text) | Stamp::Text(text) => f.write_str(text),
+            Stamp::Civil(civil) => civil.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!("2G".parse(), Ok(Bytes(2 << 30)));
+        assert_eq!("500M".parse(), Ok(Bytes(500 << 20)));
+        assert_eq!("1073741824".parse(), Ok(Bytes(1 << 30)));
+        assert_eq!("unlimited".parse(), Ok(Bytes(0)));
+        assert!("lots".parse::<Bytes>().is_err());
+        assert!("-1".parse::<Bytes>().is_err());
+        assert_eq!(Bytes(2 << 30).to_string(), "2.0 GiB");
+    }
+
+    #[test]
+    fn times_keep_what_was_told() {
+        assert_eq!(Stamp::told("2025-01-15T10:31:00").to_string(), "2025-01-15T10:31:00");
+        assert_eq!(Stamp::told("2025-01-15 10:31:00").to_string(), "2025-01-15T10:31:00");
+        assert_eq!(Stamp::told("2025-09-03T11:32:26.000+02:00").to_string(), "2025-09-03T11:32:26.000+02:00");
+        assert!(Stamp::told("2025-09-03T11:32:26Z").instant().is_some());
+        assert!(Stamp::told("2025-01-15T10:31:00").instant().is_none());
+        assert_eq!(Stamp::told("yesterday").to_string(), "yesterday");
+    }
+}

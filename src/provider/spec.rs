@@ -1,0 +1,445 @@
+//! What a provider is and can do, as static data. The matrix, the refusals and the choice of tests all read this.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Address, Bytes, MailboxChange, NewMailbox};
+
+/// One of the mail hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProviderId {
+    /// Hybridbox.
+    Hybridbox,
+    /// EmBoux.
+    Emboux,
+    /// LiteMail.
+    Litemail,
+    /// Qboxmail.
+    Qboxmail,
+    /// Mail-in-a-Box.
+    Mailinabox,
+}
+
+impl ProviderId {
+    /// Every provider, in the order of the matrix.
+    pub const ALL: [ProviderId; 5] =
+        [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Litemail, ProviderId::Qboxmail, ProviderId::Mailinabox];
+
+    /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProviderId::Hybridbox => "hybridbox",
+            ProviderId::Emboux => "emboux",
+            ProviderId::Litemail => "litemail",
+            ProviderId::Qboxmail => "qboxmail",
+            ProviderId::Mailinabox => "mailinabox",
+        }
+    }
+}
+
+impl fmt::Display for ProviderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ProviderId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "miab" | "mail-in-a-box") {
+            return Ok(ProviderId::Mailinabox);
+        }
+        let names = ProviderId::ALL.map(ProviderId::as_str).join(", ");
+        ProviderId::ALL.into_iter().find(|id| id.as_str() == text).ok_or_else(|| format!("the providers are {names}"))
+    }
+}
+
+impl Serialize for ProviderId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Something that can be asked of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Prove that the credentials work.
+    CheckAccount,
+    /// List mailboxes.
+    ListMailboxes,
+    /// Read one mailbox.
+    GetMailbox,
+    /// Make a mailbox.
+    CreateMailbox,
+    /// Make many mailboxes in one request.
+    CreateMailboxes,
+    /// Change first and last name.
+    SetNames,
+    /// Change the password.
+    SetPassword,
+    /// Change the storage limit.
+    SetQuota,
+    /// Make a mailbox an administrator of the server, or no longer.
+    SetAdmin,
+    /// Switch a mailbox off and on again.
+    SuspendMailbox,
+    /// Remove a mailbox.
+    DeleteMailbox,
+    /// List domains.
+    ListDomains,
+    /// Read one domain.
+    GetDomain,
+    /// Add a domain.
+    CreateDomain,
+    /// Have the provider check ownership or DNS.
+    VerifyDomain,
+    /// Show the DNS records of a domain.
+    DomainDns,
+    /// Switch a domain off and on again.
+    SuspendDomain,
+    /// Remove a domain with all it holds.
+    DeleteDomain,
+    /// List aliases.
+    ListAliases,
+    /// Make an alias.
+    CreateAlias,
+    /// Make the catch-all of a domain.
+    CreateCatchAll,
+    /// Remove an alias or catch-all.
+    DeleteAlias,
+    /// List credentials that open more than one mailbox.
+    ListCredentials,
+    /// Make such a credential.
+    CreateCredential,
+    /// Remove such a credential.
+    DeleteCredential,
+}
+
+impl Op {
+    /// Every operation, in the order of the matrix.
+    pub const ALL: [Op; 25] = [
+        Op::CheckAccount,
+        Op::ListMailboxes,
+        Op::GetMailbox,
+        Op::CreateMailbox,
+        Op::CreateMailboxes,
+        Op::SetNames,
+        Op::SetPassword,
+        Op::SetQuota,
+        Op::SetAdmin,
+        Op::SuspendMailbox,
+        Op::DeleteMailbox,
+        Op::ListDomains,
+        Op::GetDomain,
+        Op::CreateDomain,
+        Op::VerifyDomain,
+        Op::DomainDns,
+        Op::SuspendDomain,
+        Op::DeleteDomain,
+        Op::ListAliases,
+        Op::CreateAlias,
+        Op::CreateCatchAll,
+        Op::DeleteAlias,
+        Op::ListCredentials,
+        Op::CreateCredential,
+        Op::DeleteCredential,
+    ];
+
+    /// Returns the operation as the matrix and JSON name it.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Returns the operation as the end of a sentence that begins with "cannot".
+    pub fn phrase(self) -> &'static str {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Op::CheckAccount => ("check account", "check the credentials"),
+            Op::ListMailboxes => ("list mailboxes", "list mailboxes"),
+            Op::GetMailbox => ("get mailbox", "read one mailbox"),
+            Op::CreateMailbox => ("create mailbox", "create a mailbox"),
+            Op::CreateMailboxes => ("create many at once", "create many mailboxes in one request"),
+            Op::SetNames => ("set names", "change the name on a mailbox"),
+            Op::SetPassword => ("set password", "set a mailbox's password"),
+            Op::SetQuota => ("set quota", "set a quota"),
+            Op::SetAdmin => ("set admin", "make a mailbox an administrator"),
+            Op::SuspendMailbox => ("suspend mailbox", "suspend or resume a mailbox"),
+            Op::DeleteMailbox => ("delete mailbox", "delete a mailbox"),
+            Op::ListDomains => ("list domains", "list domains"),
+            Op::GetDomain => ("get domain", "read one domain"),
+            Op::CreateDomain => ("create domain", "create a domain"),
+            Op::VerifyDomain => ("verify domain", "verify a domain"),
+            Op::DomainDns => ("domain DNS records", "show a domain's DNS records"),
+            Op::SuspendDomain => ("suspend domain", "suspend or resume a domain"),
+            Op::DeleteDomain => ("delete domain", "delete a domain"),
+            Op::ListAliases => ("list aliases", "list aliases"),
+            Op::CreateAlias => ("create alias", "create an alias"),
+            Op::CreateCatchAll => ("create catch-all", "create a catch-all"),
+            Op::DeleteAlias => ("delete alias", "delete an alias"),
+            Op::ListCredentials => ("list credentials", "list credentials"),
+            Op::CreateCredential => ("create credential", "create a credential"),
+            Op::DeleteCredential => ("delete credential", "delete a credential"),
+        }
+    }
+}
+
+/// Whether a provider can do an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// By a documented route made for it.
+    Native,
+    /// By other means: the text says which.
+    Emulated(&'static str),
+    /// By a route that no vendor page documents: off unless the profile says `allow_unverified = true`.
+    /// The text says what is known.
+    Unverified(&'static str),
+    /// Not at all: the text says why.
+    No(&'static str),
+}
+
+impl Support {
+    /// Returns the word in the matrix.
+    pub fn word(self) -> &'static str {
+        match self {
+            Support::Native => "yes",
+            Support::Emulated(_) => "by other means",
+            Support::Unverified(_) => "unverified",
+            Support::No(_) => "no",
+        }
+    }
+
+    /// Returns the reason, where there is one to give.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Support::Native => None,
+            Support::Emulated(why) | Support::Unverified(why) | Support::No(why) => Some(why),
+        }
+    }
+}
+
+/// How requests are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// A header of the provider's own.
+    Header(&'static str),
+    /// `Authorization: Basic` with the profile's `user`.
+    Basic,
+}
+
+/// A configuration key that only this provider has.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the profile; `MBX_<PROVIDER>_<KEY>` in the environment.
+    pub key: &'static str,
+    /// What it is, for the error that asks for it.
+    pub help: &'static str,
+    /// Whether nothing works without it.
+    pub required: bool,
+    /// What the built-in sandbox expects.
+    pub sandbox: Option<&'static str>,
+}
+
+/// How fast a provider may be asked, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Requests in the air at the same time.
+    pub concurrency: usize,
+    /// Requests a minute; `None`: no limit is known.
+    pub per_minute: Option<u32>,
+    /// How many of them may follow each other without a pause.
+    pub burst: u32,
+    /// How long a read may take to begin its answer.
+    pub read: Duration,
+    /// How long a write may take to begin its answer.
+    pub write: Duration,
+    /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
+    pub poll: Duration,
+}
+
+/// What a password must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordRule {
+    /// A new mailbox needs one.
+    Required {
+        /// The least number of characters.
+        min: usize,
+        /// At least one letter and one digit.
+        letter_and_digit: bool,
+    },
+    /// The provider takes none: the text says where passwords come from.
+    Never(&'static str),
+}
+
+/// Which names a mailbox has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRule {
+    /// First and last name are needed.
+    Both,
+    /// The first name is needed, the last may be left out.
+    First,
+    /// Both may be left out.
+    Optional,
+    /// The provider keeps none: the text says so.
+    Never(&'static str),
+}
+
+/// Which quotas are possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaRule {
+    /// Whole multiples of so many bytes. `unlimited`: whether zero, meaning no limit, is possible.
+    Multiple {
+        /// The step in bytes.
+        of: u64,
+        /// Whether there may be no limit.
+        unlimited: bool,
+    },
+    /// One of these sizes in bytes.
+    OneOf(&'static [u64]),
+    /// None can be set: the text says why.
+    Never(&'static str),
+}
+
+/// What a request must look like, checked before anything is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Passwords.
+    pub password: PasswordRule,
+    /// Names.
+    pub names: NameRule,
+    /// Quotas.
+    pub quota: QuotaRule,
+    /// Why this provider would refuse or misuse the address, if it would.
+    pub address: fn(&Address) -> Option<&'static str>,
+    /// Mailboxes in one `create_mailboxes` request.
+    pub batch_max: usize,
+    /// Whether a mailbox that is missing right after its creation may still appear.
+    pub listing_lags: bool,
+    /// What creating a mailbox costs, in a sentence; `None` where it costs nothing.
+    pub costs: Option<&'static str>,
+}
+
+/// An address rule that has no objections.
+pub fn any_address(_: &Address) -> Option<&'static str> {
+    None
+}
+
+impl Rules {
+    /// Returns everything that is wrong with a new mailbox, one sentence each.
+    pub fn problems(&self, new: &NewMailbox) -> Vec<String> {
+        let mut problems = self.change_problems(&new.as_change());
+        problems.extend((self.address)(&new.address).map(str::to_owned));
+        let missing = match self.names {
+            NameRule::Both => [("--first-name", &new.first_name), ("--last-name", &new.last_name)].to_vec(),
+            NameRule::First => [("--first-name", &new.first_name)].to_vec(),
+            NameRule::Optional | NameRule::Never(_) => Vec::new(),
+        };
+        problems.extend(
+            missing
+                .iter()
+                .filter(|(_, name)| name.as_deref().is_none_or(|n| n.trim().is_empty()))
+                .map(|(flag, _)| format!("{flag} is needed")),
+        );
+        match (&self.password, &new.password) {
+            (PasswordRule::Required { .. }, None) => problems.push("a password is needed".to_owned()),
+            (_, Some(password)) => problems.extend(self.password_problem(password)),
+            (PasswordRule::Never(_), None) => {}
+        }
+        problems
+    }
+
+    /// Returns everything that is wrong with a change, one sentence each.
+    pub fn change_problems(&self, change: &MailboxChange) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let (NameRule::Never(why), true) = (self.names, change.first_name.is_some() || change.last_name.is_some()) {
+            problems.push(why.to_owned());
+        }
+        if let Some(Bytes(bytes)) = change.quota {
+            match self.quota {
+                QuotaRule::Never(why) => problems.push(why.to_owned()),
+                QuotaRule::OneOf(sizes) if !sizes.contains(&bytes) => {
+                    let sizes: Vec<_> = sizes.iter().map(|&size| Bytes(size).to_string()).collect();
+                    problems.push(format!("the quota must be one of {}", sizes.join(", ")));
+                }
+                QuotaRule::Multiple { unlimited: false, .. } if bytes == 0 => {
+                    problems.push("an unlimited quota cannot be asked for".to_owned());
+                }
+                QuotaRule::Multiple { of, .. } if bytes % of != 0 => {
+                    problems.push(format!("the quota must be a multiple of {}", Bytes(of)));
+                }
+                QuotaRule::OneOf(_) | QuotaRule::Multiple { .. } => {}
+            }
+        }
+        problems
+    }
+
+    /// Returns what is wrong with a password, in a sentence that does not repeat it.
+    pub fn password_problem(&self, password: &secrecy::SecretString) -> Option<String> {
+        use secrecy::ExposeSecret;
+        let text = password.expose_secret();
+        match self.password {
+            PasswordRule::Never(why) => Some(why.to_owned()),
+            PasswordRule::Required { min, .. } if text.chars().count() < min => {
+                Some(format!("the password must have at least {min} characters"))
+            }
+            PasswordRule::Required { .. } if text.contains('\0') => Some("the password has a NUL character".to_owned()),
+            PasswordRule::Required { letter_and_digit: true, .. }
+                if !text.chars().any(char::is_alphabetic) || !text.chars().any(|c| c.is_ascii_digit()) =>
+            {
+                Some("the password must have at least one letter and one digit".to_owned())
+            }
+            PasswordRule::Required { .. } => text.trim().is_empty().then(|| "the password is blank".to_owned()),
+        }
+    }
+}
+
+/// What a provider is and can do.
+pub struct Spec {
+    /// Its name in flags and JSON.
+    pub id: ProviderId,
+    /// Its name in sentences.
+    pub title: &'static str,
+    /// Where its API lives; `None`: the profile must say.
+    pub base_url: Option<&'static str>,
+    /// How requests are signed.
+    pub auth: AuthScheme,
+    /// What the vendor calls the secret; the end of `MBX_<PROVIDER>_…`: `TOKEN`, `API_KEY`, `PASSWORD`.
+    pub secret_name: &'static str,
+    /// Further configuration keys.
+    pub settings: &'static [Setting],
+    /// Speed and patience.
+    pub pace: Pace,
+    /// What a request must look like.
+    pub rules: Rules,
+    /// What can be done.
+    pub support: fn(Op) -> Support,
+}
+
+impl Spec {
+    /// Returns the refusal of an operation, if this provider cannot do it or the profile does not allow it.
+    pub fn refusal(&self, op: Op, allow_unverified: bool) -> Option<Error> {
+        match (self.support)(op) {
+            Support::No(why) => Some(Error::unsupported(op.phrase(), why)),
+            Support::Unverified(why) if !allow_unverified => Some(
+                Error::unsupported(op.phrase(), why)
+                    .hint("set `allow_unverified = true` in the profile to try it all the same"),
+            ),
+            Support::Native | Support::Emulated(_) | Support::Unverified(_) => None,
+        }
+    }
+
+    /// Returns the refusal of an operation that this provider has no code for.
+    pub(super) fn unsupported(&self, op: Op) -> Error {
+        self.refusal(op, false).unwrap_or_else(|| {
+            Error::new(Kind::Internal, format!("{} claims to {} and does not", self.title, op.phrase()))
+        })
+    }
+}

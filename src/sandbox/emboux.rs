@@ -1,0 +1,311 @@
+//! EmBoux as its pages describe it: <https://docs.emboux.com/api/mailboxes> and its neighbours. The pages are
+//! summed up in `docs/providers/emboux.md`.
+//!
+//! Texts of errors are the Spanish and English ones of <https://docs.emboux.com/reference/errors>.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use serde_json::{Map, Value, json};
+
+use super::KEY;
+use super::store::{Account, Alias, Domain, Mailbox, Store};
+use super::wire::{civil, empty, json, object, text};
+use crate::provider::ProviderId;
+
+/// The storage limit a new mailbox starts with, in megabytes: what the page's example reads.
+const QUOTA_MB: u64 = 2048;
+
+/// Aliases a mailbox may have: the default of a client key.
+const ALIASES: usize = 5;
+
+/// Domains the partner may have.
+const DOMAINS: usize = 5;
+
+type Shared = State<Arc<Store>>;
+
+pub(super) fn routes() -> Router<Arc<Store>> {
+    Router::new()
+        .route("/domains/", get(list_domains).post(create_domain))
+        .route("/domains/{name}", delete(delete_domain))
+        .route("/domains/{name}/suspend", put(suspend_domain))
+        .route("/domains/{name}/activate", put(activate_domain))
+        .route("/domains/{name}/verify", post(verify_domain))
+        .route("/domains/{name}/outbound", get(outbound))
+        .route("/users/", get(list_users).post(create_user))
+        .route("/users/{email}", put(set_password).delete(delete_user))
+        .route("/users/{email}/quota", get(get_quota).put(set_quota))
+        .route("/aliases/", get(list_aliases).post(create_alias))
+        .route("/aliases/{source}", delete(delete_alias))
+        .fallback(|| async { detail(404, "Not Found") })
+        .method_not_allowed_fallback(|| async { detail(405, "Method Not Allowed") })
+}
+
+fn detail(status: u16, text: &str) -> Response {
+    json(status, json!({ "detail": text }))
+}
+
+/// FastAPI's answer to a body that does not fit the schema.
+fn unfit((field, why): (String, &'static str)) -> Response {
+    json(422, json!({ "detail": [{ "loc": ["body", field], "msg": why, "type": "value_error" }] }))
+}
+
+/// Checks the key, then works on the account.
+fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Response) -> Response {
+    let header = headers.get("authorization").and_then(|v| v.to_str().ok());
+    match header.and_then(|h| h.strip_prefix("Bearer ")) {
+        None => detail(403, "Invalid authorization header format"),
+        Some(KEY) => store.with(ProviderId::Emboux, work),
+        Some("revoked") => detail(403, "API key is deactivated"),
+        Some("expired") => detail(403, "API key has expired"),
+        Some("client") => detail(403, "Master token required"),
+        Some(_) => detail(403, "Invalid API key"),
+    }
+}
+
+fn domain_json(domain: &Domain) -> Value {
+    json!({ "id": domain.serial, "name": domain.name, "created_at": civil(domain.created) })
+}
+
+fn user_json(account: &Account, user: &Mailbox) -> Value {
+    let domain_id = account.domain(&user.domain).map(|d| d.serial);
+    json!({ "id": user.serial, "domain_id": domain_id, "email": user.address(), "created_at": civil(user.created) })
+}
+
+fn alias_json(account: &Account, alias: &Alias) -> Value {
+    let domain = alias.source.rsplit_once('@').map_or("", |(_, domain)| domain);
+    json!({
+        "id": alias.serial,
+        "domain_id": account.domain(domain).map(|d| d.serial),
+        "source": alias.source,
+        "destination": alias.targets[0],
+        "created_at": civil(alias.created),
+    })
+}
+
+async fn list_domains(State(store): Shared, headers: HeaderMap) -> Response {
+    // The one documented example runs from the higher id to the lower.
+    with(&store, &headers, |account| json(200, account.domains.iter().rev().map(domain_json).collect()))
+}
+
+async fn create_domain(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    with(&store, &headers, |account| {
+        let fields = match object(&headers, &body, &["name"], &["partner_ref"]) {
+            Ok(fields) => fields,
+            Err(problem) => return unfit(problem),
+        };
+        let name = text(&fields, "name").unwrap_or_default().to_lowercase();
+        if account.domain(&name).is_some() {
+            return detail(400, "El dominio ya existe en el servidor SaaS");
+        }
+        if account.domains.len() >= DOMAINS {
+            return detail(403, &format!("Domain quota exceeded: {}/{DOMAINS}", account.domains.len()));
+        }
+        let (serial, created) = (account.serial("domain"), account.now());
+        let domain = Domain { serial, name, status: "active".to_owned(), limit: None, created, extra: Map::new() };
+        let answer = json(201, domain_json(&domain));
+        account.domains.push(domain);
+        answer
+    })
+}
+
+async fn delete_domain(State(store): Shared, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    with(&store, &headers, |account| {
+        if account.domain(&name).is_none() {
+            return detail(404, "Dominio no encontrado");
+        }
+        account.remove_domain(&name);
+        empty(204)
+    })
+}
+
+async fn suspend_domain(state: Shared, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    freeze(state, headers, name, true)
+}
+
+async fn activate_domain(state: Shared, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    freeze(state, headers, name, false)
+}
+
+fn freeze(State(store): Shared, headers: HeaderMap, name: String, suspended: bool) -> Response {
+    with(&store, &headers, |account| {
+        let Some(domain) = account.domain_mut(&name) else { return detail(404, "Dominio no encontrado") };
+        domain.status = if suspended { "suspended" } else { "active" }.to_owned();
+        let message = if suspended { "Domain suspended" } else { "Domain activated" };
+        json(200, json!({ "name": name, "suspended": suspended, "message": message }))
+    })
+}
+
+async fn verify_domain(State(store): Shared, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    with(&store, &headers, |account| {
+        let Some(domain) = account.domain_mut(&name) else { return detail(404, "Dominio no encontrado") };
+        domain.extra.insert("verified".to_owned(), true.into());
+        // The page does not show the answer's fields.
+        json(200, json!({ "message": "Verification started" }))
+    })
+}
+
+async fn outbound(State(store): Shared, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    with(&store, &headers, |account| {
+        let Some(domain) = account.domain(&name) else { return detail(404, "Dominio no encontrado") };
+        json(
+            200,
+            json!({
+                "name": name, "outbound_tier": "shared", "outbound_status": "active",
+                "outbound_daily_limit": 500, "outbound_monthly_limit": 10000,
+                "outbound_sent_today": 0, "outbound_sent_month": 0, "outbound_enforcement": "soft",
+                "bounce_count": 0, "complaint_count": 0, "bounce_rate": 0, "complaint_rate": 0.0,
+                "ses_verified": domain.extra.contains_key("verified"),
+            }),
+        )
+    })
+}
+
+/// Reads the `domain_id` filter.
+fn domain_id(query: &Map<String, Value>) -> Result<Option<u64>, Response> {
+    match query.get("domain_id").and_then(Value::as_str) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| unfit(("domain_id".to_owned(), "is not an integer"))),
+    }
+}
+
+async fn list_users(State(store): Shared, headers: HeaderMap, Query(query): Query<Map<String, Value>>) -> Response {
+    with(&store, &headers, |account| {
+        let wanted = match domain_id(&query) {
+            Ok(wanted) => wanted,
+            Err(answer) => return answer,
+        };
+        let users = account.mailboxes.iter().map(|user| user_json(account, user));
+        json(200, users.filter(|user| wanted.is_none_or(|id| user["domain_id"] == id)).collect())
+    })
+}
+
+async fn create_user(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    with(&store, &headers, |account| {
+        let fields = match object(&headers, &body, &["domain_name", "email", "password"], &[]) {
+            Ok(fields) => fields,
+            Err(problem) => return unfit(problem),
+        };
+        let get = |key| text(&fields, key).unwrap_or_default();
+        let (domain, email, password) = (get("domain_name"), get("email"), get("password"));
+        if account.domain(&domain).is_none() {
+            return detail(404, "El dominio asociado no existe");
+        }
+        let Some((local, of)) = email.rsplit_once('@') else { return detail(400, "Invalid email") };
+        if of != domain {
+            return detail(400, "The email does not belong to the domain");
+        }
+        if account.mailbox(&email).is_some() {
+            return detail(400, "Este email (buzón) ya existe en el servidor SaaS");
+        }
+        if let (used, Some(limit)) = account.room(&domain)
+            && used >= limit
+        {
+            return detail(403, &format!("Mailbox quota exceeded for this domain: {used}/{limit}"));
+        }
+        let user = account.add_mailbox(local, &domain, Some(&password));
+        user.quota = QUOTA_MB;
+        let address = user.address();
+        json(201, account.mailbox(&address).map(|user| user_json(account, user)).unwrap_or_default())
+    })
+}
+
+async fn set_password(State(store): Shared, headers: HeaderMap, Path(email): Path<String>, body: Bytes) -> Response {
+    with(&store, &headers, |account| {
+        let fields = match object(&headers, &body, &["password"], &[]) {
+            Ok(fields) => fields,
+            Err(problem) => return unfit(problem),
+        };
+        let Some(user) = account.mailbox_mut(&email) else { return detail(404, "Usuario (buzón) no encontrado") };
+        user.set_password(&text(&fields, "password").unwrap_or_default());
+        json(200, json!({ "message": "Contraseña actualizada correctamente" }))
+    })
+}
+
+async fn delete_user(State(store): Shared, headers: HeaderMap, Path(email): Path<String>) -> Response {
+    with(&store, &headers, |account| {
+        if account.mailbox(&email).is_none() {
+            return detail(404, "Usuario (buzón) no encontrado");
+        }
+        account.mailboxes.retain(|m| !m.address().eq_ignore_ascii_case(&email));
+        empty(204)
+    })
+}
+
+async fn get_quota(State(store): Shared, headers: HeaderMap, Path(email): Path<String>) -> Response {
+    with(&store, &headers, |account| match account.mailbox(&email) {
+        Some(user) => json(200, json!({ "email": user.address(), "quota_mb": user.quota })),
+        None => detail(404, "Usuario (buzón) no encontrado"),
+    })
+}
+
+async fn set_quota(State(store): Shared, headers: HeaderMap, Path(email): Path<String>, body: Bytes) -> Response {
+    with(&store, &headers, |account| {
+        let fields = match object(&headers, &body, &["quota_mb"], &[]) {
+            Ok(fields) => fields,
+            Err(problem) => return unfit(problem),
+        };
+        let Some(quota) = fields["quota_mb"].as_u64() else {
+            return unfit(("quota_mb".to_owned(), "is not an integer"));
+        };
+        let Some(user) = account.mailbox_mut(&email) else { return detail(404, "Usuario (buzón) no encontrado") };
+        user.quota = quota;
+        json(200, json!({ "email": user.address(), "quota_mb": quota }))
+    })
+}
+
+async fn list_aliases(State(store): Shared, headers: HeaderMap, Query(query): Query<Map<String, Value>>) -> Response {
+    with(&store, &headers, |account| {
+        let wanted = match domain_id(&query) {
+            Ok(wanted) => wanted,
+            Err(answer) => return answer,
+        };
+        let aliases = account.aliases.iter().map(|alias| alias_json(account, alias));
+        json(200, aliases.filter(|alias| wanted.is_none_or(|id| alias["domain_id"] == id)).collect())
+    })
+}
+
+async fn create_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    with(&store, &headers, |account| {
+        let fields = match object(&headers, &body, &["domain_name", "source", "destination"], &[]) {
+            Ok(fields) => fields,
+            Err(problem) => return unfit(problem),
+        };
+        let get = |key| text(&fields, key).unwrap_or_default();
+        let (domain, source, destination) = (get("domain_name"), get("source"), get("destination"));
+        if account.domain(&domain).is_none() {
+            return detail(404, "Dominio no encontrado");
+        }
+        if destination.contains(',') || !destination.contains('@') {
+            return detail(400, "Invalid destination");
+        }
+        if account.aliases.iter().any(|alias| alias.source.eq_ignore_ascii_case(&source)) {
+            return detail(400, "Alias source already exists");
+        }
+        let used = account.aliases.iter().filter(|alias| alias.targets[0].eq_ignore_ascii_case(&destination)).count();
+        if used >= ALIASES {
+            return detail(403, &format!("Alias quota exceeded: {used}/{ALIASES}"));
+        }
+        let (serial, created) = (account.serial("alias"), account.now());
+        let alias = Alias { serial, source, targets: vec![destination], created, updated: created, extra: Map::new() };
+        let answer = json(201, alias_json(account, &alias));
+        account.aliases.push(alias);
+        answer
+    })
+}
+
+async fn delete_alias(State(store): Shared, headers: HeaderMap, Path(source): Path<String>) -> Response {
+    with(&store, &headers, |account| {
+        let before = account.aliases.len();
+        account.aliases.retain(|alias| !alias.source.eq_ignore_ascii_case(&source));
+        if account.aliases.len() == before {
+            return detail(404, "Alias not found");
+        }
+        empty(204)
+    })
+}

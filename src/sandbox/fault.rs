@@ -1,0 +1,98 @@
+//! Scripted trouble, for tests: what a server or the way to it can do to an answer.
+
+use std::time::Duration;
+
+use axum::http::Method;
+
+/// An answer that is not the ordinary one.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The connection ends without an answer.
+    Cut,
+    /// No answer ever comes.
+    Hang,
+    /// The ordinary answer, late.
+    Delay(Duration),
+    /// The first half of the ordinary answer's body.
+    Truncated,
+    /// A body of a gibibyte whose length is not told.
+    Endless,
+    /// Any other answer.
+    Raw {
+        /// The status.
+        status: u16,
+        /// The headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+}
+
+impl Answer {
+    /// Returns a bare status with an empty body.
+    pub fn status(status: u16) -> Self {
+        Answer::Raw { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Returns a page for people, as a proxy or firewall would send.
+    pub fn html(status: u16) -> Self {
+        let body = b"<!DOCTYPE html>\n<html><title>Error</title><body>something went wrong</body></html>".to_vec();
+        Answer::Raw { status, headers: vec![("content-type", "text/html".to_owned())], body }
+    }
+
+    /// Returns "too many requests", with a `Retry-After` in either of its forms.
+    pub fn retry_after(value: impl Into<String>) -> Self {
+        Answer::Raw { status: 429, headers: vec![("retry-after", value.into())], body: Vec::new() }
+    }
+
+    /// Returns a redirect.
+    pub fn redirect(status: u16, to: impl Into<String>) -> Self {
+        Answer::Raw { status, headers: vec![("location", to.into())], body: Vec::new() }
+    }
+}
+
+/// When trouble strikes, and which.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    method: Method,
+    path: String,
+    skip: usize,
+    times: usize,
+    acts: bool,
+    answer: Answer,
+}
+
+impl Fault {
+    /// Strikes requests with this method whose path contains `path`: `answer` comes instead of acting.
+    pub fn instead(method: Method, path: impl Into<String>, answer: Answer) -> Self {
+        Fault { method, path: path.into(), skip: 0, times: usize::MAX, acts: false, answer }
+    }
+
+    /// Strikes requests with this method whose path contains `path`: the server acts, and then answers with `answer`.
+    pub fn after(method: Method, path: impl Into<String>, answer: Answer) -> Self {
+        Fault { acts: true, ..Fault::instead(method, path, answer) }
+    }
+
+    /// Strikes only so often.
+    pub fn times(self, times: usize) -> Self {
+        Fault { times, ..self }
+    }
+
+    /// Lets the first requests pass.
+    pub fn skip(self, skip: usize) -> Self {
+        Fault { skip, ..self }
+    }
+
+    /// Returns the answer to play and whether the server acts first, if this request is struck.
+    pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<(bool, Answer)> {
+        if self.method != *method || !path.contains(&self.path) || self.times == 0 {
+            return None;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return None;
+        }
+        self.times -= 1;
+        Some((self.acts, self.answer.clone()))
+    }
+}

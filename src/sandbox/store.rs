@@ -1,0 +1,272 @@
+//! What the sandbox holds: one account per provider, in memory or in a file that several processes may share.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::provider::ProviderId;
+
+/// 2026-01-05 08:59 UTC: the first request that may change something happens at nine on a Monday.
+const START: u64 = 1_767_603_540;
+
+/// What the sandbox holds for one provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Account {
+    /// Requests so far that may have changed something; each takes a minute of the sandbox's time.
+    ticks: u64,
+    /// The next serial number of each kind of thing.
+    serials: BTreeMap<String, u64>,
+    pub(super) domains: Vec<Domain>,
+    pub(super) mailboxes: Vec<Mailbox>,
+    pub(super) aliases: Vec<Alias>,
+    pub(super) credentials: Vec<Credential>,
+    /// What only one dialect needs, such as login keys.
+    pub(super) extra: Map<String, Value>,
+}
+
+/// A domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Domain {
+    pub(super) serial: u64,
+    pub(super) name: String,
+    /// `active`, `suspended` or `pending`; dialects use their own words for these.
+    pub(super) status: String,
+    /// How many mailboxes it may have.
+    pub(super) limit: Option<usize>,
+    /// Seconds since 1970.
+    pub(super) created: u64,
+    pub(super) extra: Map<String, Value>,
+}
+
+/// A mailbox.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Mailbox {
+    pub(super) serial: u64,
+    pub(super) local: String,
+    pub(super) domain: String,
+    pub(super) first: Option<String>,
+    pub(super) last: Option<String>,
+    /// Bytes or the dialect's own unit; zero is the dialect's default.
+    pub(super) quota: u64,
+    /// `active`, `suspended`, `pending` or `ending`; dialects use their own words for these.
+    pub(super) status: String,
+    pub(super) created: u64,
+    pub(super) updated: u64,
+    pub(super) extra: Map<String, Value>,
+    /// A digest: the sandbox keeps no password.
+    password: Option<String>,
+}
+
+/// An alias.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Alias {
+    pub(super) serial: u64,
+    /// The address, or `@domain`.
+    pub(super) source: String,
+    pub(super) targets: Vec<String>,
+    pub(super) created: u64,
+    pub(super) updated: u64,
+    pub(super) extra: Map<String, Value>,
+}
+
+/// A login that opens more than one mailbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Credential {
+    pub(super) serial: u64,
+    pub(super) name: String,
+    pub(super) scope: String,
+    pub(super) scope_id: String,
+    pub(super) created: u64,
+    pub(super) updated: u64,
+}
+
+impl Account {
+    /// Every provider starts with a domain to use, one that is full and one that is suspended; a box, where domains
+    /// are nothing of their own, starts with its administrator.
+    fn new(provider: ProviderId) -> Self {
+        let mut account = Account {
+            ticks: 0,
+            serials: BTreeMap::new(),
+            domains: Vec::new(),
+            mailboxes: Vec::new(),
+            aliases: Vec::new(),
+            credentials: Vec::new(),
+            extra: Map::new(),
+        };
+        if provider == ProviderId::Mailinabox {
+            super::mailinabox::seed(&mut account);
+            return account;
+        }
+        for (name, status, limit) in [
+            ("example.com", "active", None),
+            ("full.example", "active", Some(3)),
+            ("suspended.example", "suspended", None),
+        ] {
+            let serial = account.serial("domain");
+            let created = START;
+            account.domains.push(Domain {
+                serial,
+                name: name.to_owned(),
+                status: status.to_owned(),
+                limit,
+                created,
+                extra: Map::new(),
+            });
+        }
+        for (index, local) in ["one", "two", "three"].into_iter().enumerate() {
+            account.mailboxes.push(Mailbox {
+                // Far from the numbers that new mailboxes get, which count from one.
+                serial: 9001 + index as u64,
+                local: local.to_owned(),
+                domain: "full.example".to_owned(),
+                first: Some(local.to_owned()),
+                last: Some("Full".to_owned()),
+                status: "active".to_owned(),
+                created: START,
+                updated: START,
+                ..Mailbox::default()
+            });
+        }
+        account
+    }
+
+    /// Returns the next serial number of a kind of thing; each kind counts from one.
+    pub(super) fn serial(&mut self, kind: &str) -> u64 {
+        let next = self.serials.entry(kind.to_owned()).or_insert(0);
+        *next += 1;
+        *next
+    }
+
+    /// Returns the sandbox's time in seconds since 1970.
+    pub(super) fn now(&self) -> u64 {
+        START + self.ticks * 60
+    }
+
+    pub(super) fn domain(&self, name: &str) -> Option<&Domain> {
+        self.domains.iter().find(|d| d.name == name)
+    }
+
+    pub(super) fn domain_mut(&mut self, name: &str) -> Option<&mut Domain> {
+        self.domains.iter_mut().find(|d| d.name == name)
+    }
+
+    /// Finds a mailbox by address, without regard to case.
+    pub(super) fn mailbox(&self, address: &str) -> Option<&Mailbox> {
+        self.mailboxes.iter().find(|m| m.address().eq_ignore_ascii_case(address))
+    }
+
+    /// Finds a mailbox by address, without regard to case.
+    pub(super) fn mailbox_mut(&mut self, address: &str) -> Option<&mut Mailbox> {
+        self.mailboxes.iter_mut().find(|m| m.address().eq_ignore_ascii_case(address))
+    }
+
+    /// Returns how many mailboxes a domain has, and how many it may have.
+    pub(super) fn room(&self, domain: &str) -> (usize, Option<usize>) {
+        let used = self.mailboxes.iter().filter(|m| m.domain == domain).count();
+        (used, self.domain(domain).and_then(|d| d.limit))
+    }
+
+    /// Adds a mailbox; the caller has checked that it may be added.
+    pub(super) fn add_mailbox(&mut self, local: &str, domain: &str, password: Option<&str>) -> &mut Mailbox {
+        let (serial, now) = (self.serial("mailbox"), self.now());
+        let mut mailbox = Mailbox {
+            serial,
+            local: local.to_owned(),
+            domain: domain.to_owned(),
+            status: "active".to_owned(),
+            created: now,
+            updated: now,
+            ..Mailbox::default()
+        };
+        if let Some(password) = password {
+            mailbox.set_password(password);
+        }
+        self.mailboxes.push(mailbox);
+        self.mailboxes.last_mut().expect("one was just pushed")
+    }
+
+    /// Removes a domain with its mailboxes and aliases.
+    pub(super) fn remove_domain(&mut self, name: &str) {
+        self.domains.retain(|d| d.name != name);
+        self.mailboxes.retain(|m| m.domain != name);
+        self.aliases.retain(|a| a.source.rsplit_once('@').is_none_or(|(_, domain)| domain != name));
+    }
+}
+
+impl Mailbox {
+    pub(super) fn address(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+
+    pub(super) fn set_password(&mut self, password: &str) {
+        self.password = Some(self.digest(password));
+    }
+
+    pub(super) fn password_is(&self, password: &str) -> bool {
+        self.password.as_deref() == Some(self.digest(password).as_str())
+    }
+
+    fn digest(&self, password: &str) -> String {
+        let digest = Sha256::digest(format!("{}\n{password}", self.address()));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+type Accounts = BTreeMap<String, Account>;
+
+/// All accounts, in memory or in a file.
+pub(super) struct Store {
+    file: Option<PathBuf>,
+    memory: Mutex<Accounts>,
+}
+
+impl Store {
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        Store { file, memory: Mutex::new(Accounts::new()) }
+    }
+
+    /// Works on a provider's account; what it changes is kept.
+    pub(super) fn with<T>(&self, provider: ProviderId, work: impl FnOnce(&mut Account) -> T) -> T {
+        let mut memory = self.memory.lock().expect("no code panics while it holds this lock");
+        // Held until the work is written, so that several processes can share the file.
+        let _lock = self.file.as_deref().and_then(|file| {
+            let lock = lock_file(file).ok()?;
+            *memory = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            Some(lock)
+        });
+        let account = memory.entry(provider.to_string()).or_insert_with(|| Account::new(provider));
+        let result = work(account);
+        if let Some(file) = &self.file {
+            // A sandbox that cannot save goes on; the next command then starts from the last state that was saved.
+            let _ = save(file, &memory);
+        }
+        result
+    }
+
+    pub(super) fn tick(&self, provider: ProviderId) {
+        self.with(provider, |account| account.ticks += 1);
+    }
+
+    pub(super) fn now(&self, provider: ProviderId) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.with(provider, |account| account.now()))
+    }
+}
+
+fn lock_file(file: &Path) -> io::Result<File> {
+    let lock = OpenOptions::new().create(true).append(true).open(file.with_extension("lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+fn save(file: &Path, accounts: &Accounts) -> io::Result<()> {
+    let temporary = file.with_extension("new");
+    fs::write(&temporary, serde_json::to_vec(accounts)?)?;
+    fs::rename(temporary, file)
+}

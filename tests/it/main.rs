@@ -1,0 +1,7 @@
+//! All integration tests in one binary, so that the crate links once. `cargo test --test it conformance::emboux` picks
+//! a part.
+
+mod cases;
+mod conformance;
+mod support;
+mod wire;

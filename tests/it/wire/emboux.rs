@@ -1,0 +1,82 @@
+//! EmBoux: samples after <https://docs.emboux.com/api/mailboxes>, `/api/domains`, `/api/aliases` and `/reference/errors`.
+
+use futures_util::TryStreamExt;
+use mbx::error::Kind;
+use mbx::http::Method;
+use mbx::model::{Mailbox, Stamp};
+use mbx::provider::{Provider, ProviderId};
+use serde_json::{Value, json};
+
+use super::{answer_with, ask, assert_same_shape};
+use crate::support::{Ctx, PASSWORD, assert_kind, at};
+
+const USERS: &str = include_str!("emboux/users.json");
+const DOMAINS: &str = include_str!("emboux/domains.json");
+const BEARER: &[(&str, &str)] = &[("authorization", "Bearer sandbox")];
+
+#[tokio::test]
+async fn the_documented_list_is_read() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    answer_with(&ctx, Method::GET, "/users/", 200, USERS);
+    let all: Vec<Mailbox> = ctx.provider.list_mailboxes(None).try_collect().await.expect("the sample is read");
+    assert_eq!(all[0].address, at("hello@mycompany.com"));
+    assert_eq!(all[0].id.as_deref(), Some("7"));
+    assert_eq!(all[0].created_at, Some(Stamp::told("2025-01-15T10:31:00")));
+    assert_eq!(all[0].quota, None);
+}
+
+#[tokio::test]
+async fn the_sandbox_prints_what_the_vendor_prints() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.create("ada@example.com").await;
+    for (path, sample) in [("/users/", USERS), ("/domains/", DOMAINS)] {
+        let (status, body) = ask(&ctx, Method::GET, path, BEARER, None).await;
+        assert_eq!(status, 200);
+        let sample: Value = serde_json::from_str(sample).expect("the sample is JSON");
+        assert_same_shape(&sample, &serde_json::from_str(&body).expect("the body is JSON"), path);
+    }
+}
+
+#[tokio::test]
+async fn each_documented_error_text_has_its_meaning() {
+    let table = [
+        (403, "Invalid API key", Kind::Auth),
+        (403, "Invalid authorization header format", Kind::Auth),
+        (403, "API key is deactivated", Kind::Auth),
+        (403, "API key has expired", Kind::Auth),
+        (403, "Master token required", Kind::Denied),
+        (403, "Mailbox quota exceeded for this domain: 3/3", Kind::Limit),
+        (400, "Email already exists", Kind::Conflict),
+        (400, "Este email (buzón) ya existe en el servidor SaaS", Kind::Conflict),
+        (400, "something else", Kind::Invalid),
+        (404, "El dominio asociado no existe", Kind::NotFound),
+        (422, "does not fit", Kind::Invalid),
+    ];
+    for (status, text, kind) in table {
+        let ctx = Ctx::new(ProviderId::Emboux).await;
+        answer_with(&ctx, Method::POST, "/users/", status, &json!({ "detail": text }).to_string());
+        let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, kind);
+        assert_eq!(error.provider_message.as_deref(), Some(text));
+    }
+}
+
+#[tokio::test]
+async fn a_list_in_detail_is_read_as_problems() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let body = json!({ "detail": [{ "loc": ["body", "password"], "msg": "field required", "type": "missing" }] });
+    answer_with(&ctx, Method::POST, "/users/", 422, &body.to_string());
+    let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Invalid);
+    assert_eq!(error.provider_message.as_deref(), Some("password: field required"));
+}
+
+#[tokio::test]
+async fn a_quota_that_fails_after_the_create_says_what_was_done() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    answer_with(&ctx, Method::PUT, "/quota", 422, r#"{"detail":"quota too large"}"#);
+    let mut new = ctx.mailbox("ada@example.com");
+    new.quota = Some("2G".parse().expect("a size"));
+    let error = assert_kind(ctx.provider.create_mailbox(&new).await, Kind::Invalid);
+    assert_eq!(error.effect, mbx::error::Effect::Partial);
+    assert!(error.message.contains("was created, but its quota was not set"), "{error}");
+    assert!(ctx.sandbox.password_is(ctx.id, "ada@example.com", PASSWORD));
+}
