@@ -52,8 +52,12 @@ pub enum Kind {
     Refused,
     /// The user interrupted the program.
     Interrupted,
+    /// The system asked the program to end.
+    Terminated,
     /// Not a failure: a dry run reached the first request that would change something.
     Planned,
+    /// Not a failure: the reader of standard output has gone away.
+    Closed,
 }
 
 impl Kind {
@@ -70,6 +74,7 @@ impl Kind {
     fn row(self) -> (&'static str, u8) {
         match self {
             Kind::Planned => ("planned", 0),
+            Kind::Closed => ("closed", 0),
             Kind::Internal => ("internal", 1),
             Kind::Usage => ("usage", 2),
             Kind::Config => ("config", 3),
@@ -88,6 +93,7 @@ impl Kind {
             Kind::Timeout => ("timeout", 16),
             Kind::Refused => ("refused", 17),
             Kind::Interrupted => ("interrupted", 130),
+            Kind::Terminated => ("interrupted", 143),
         }
     }
 }
@@ -278,6 +284,8 @@ mod tests {
             (Timeout, 16),
             (Refused, 17),
             (Interrupted, 130),
+            (Terminated, 143),
+            (Closed, 0),
         ];
         for (kind, code) in table {
             assert_eq!(kind.exit_code(), code, "{kind:?}");

@@ -1,7 +1,201 @@
-//! mbx
+//! mbx provisions mailboxes at every provider its users have, through one command line and one normalized model.
+//!
+//! # The map of the house
+//!
+//! | word | what it is | where |
+//! |---|---|---|
+//! | Mailbox, Domain, Alias, Credential | the normalized model; the only vocabulary commands and output know | [`model`] |
+//! | Error | what went wrong, what it did there, which exit code that is | [`error`] |
+//! | Provider | the trait every mail host implements | [`provider`] |
+//! | Spec | what a provider is and can do, as static data | [`provider::Spec`], filled in by each adapter |
+//! | Checked | the one decorator: refuses what the spec rules out, looks after a lost answer | [`provider::Checked`] |
+//! | Http | the one sender: dry run, repeat, pace, trace, sign, time limits, bounded bodies | [`http`] |
+//! | adapter | one file per mail host: wire types, calls, mapping | [`adapters`] |
+//! | Profile | a provider, an account, and where its secret comes from | [`config`] |
+//! | Out | where results and messages go, in which format | [`output`] |
+//! | sandbox | a local stand-in for all five APIs, written from the documents | [`sandbox`] |
+//! | App | one run of the program | `app` |
+//! | commands | one file per noun | `commands` |
+//!
+//! A module uses what is below it, never what is above or beside it:
+//!
+//! ```text
+//! main · cli
+//! commands
+//! app
+//! config · output · sandbox
+//! adapters
+//! provider · http
+//! model · error
+//! ```
+//!
+//! Four rules hold it together.
+//!
+//! 1. Commands speak addresses and domain names. Only an adapter knows an id.
+//! 2. An adapter says what to send and what the answer means. It never decides when to send, whether to repeat, or how
+//!    to report.
+//! 3. Whatever a provider cannot do is data with a reason, checked before the first byte is sent.
+//! 4. Standard output carries results and nothing else.
+
 pub mod adapters;
+mod app;
+mod cli;
+mod commands;
+pub mod config;
 pub mod error;
 pub mod http;
 pub mod model;
+pub mod output;
 pub mod provider;
 pub mod sandbox;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::app::App;
+use crate::cli::{Cli, Command, Global};
+use crate::config::Env;
+use crate::error::{Error, Kind, Result};
+use crate::output::{Format, Out, escape};
+
+/// Runs the program with these arguments, the first being its own name, and returns its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let env = Env::of_process();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_usage(&error, &args, &env),
+    };
+    set_color(cli.global.color.as_deref().or(env.get("MBX_COLOR")));
+    trace(cli.global.verbose);
+    let out = plain_out(cli.global.output.as_deref().or(env.get("MBX_OUTPUT")), cli.global.quiet);
+    finish(&out, start(cli.global, cli.command, env))
+}
+
+fn start(global: Global, command: Command, env: Env) -> Result<()> {
+    let mut app = App::new(global, env)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = commands::run(&mut app, command) => result,
+            code = interrupted() => Err(code),
+        }
+    })
+}
+
+/// Waits for Ctrl-C or a request to end.
+async fn interrupted() -> Error {
+    let message = "interrupted; a request that was under way may have been carried out";
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => Error::new(Kind::Interrupted, message),
+                _ = terminate.recv() => Error::new(Kind::Terminated, message),
+            };
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+    Error::new(Kind::Interrupted, message)
+}
+
+fn finish(out: &Out, result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error.kind.exit_code() != 0 {
+                out.error(&error);
+            }
+            error.exit()
+        }
+    }
+}
+
+/// An output for errors alone, from before the configuration was read.
+fn plain_out(format: Option<&str>, quiet: bool) -> Out {
+    let format = format.and_then(|format| format.parse().ok()).unwrap_or(Format::Table);
+    Out { format, columns: None, no_headers: false, sort: None, limit: None, quiet }
+}
+
+/// Shows help and version as clap does, and a wrong command line in the format that it asks for.
+fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        let shown = error.print();
+        let asked = error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        return if asked || shown.is_err() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage.exit_code()) };
+    }
+    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let asked = words.iter().enumerate().find_map(|(index, word)| match word.as_ref() {
+        "-o" | "--output" => words.get(index + 1).map(|next| next.to_string()),
+        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")).map(str::to_owned),
+    });
+    let out = plain_out(asked.as_deref().or(env.get("MBX_OUTPUT")), false);
+    if out.format.is_json() {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let hint = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
+        let mut usage = Error::new(Kind::Usage, message);
+        usage.hint = hint;
+        out.error(&usage);
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(Kind::Usage.exit_code())
+}
+
+fn set_color(when: Option<&str>) {
+    match when {
+        Some("always") => anstream::ColorChoice::Always.write_global(),
+        Some("never") => anstream::ColorChoice::Never.write_global(),
+        // On a terminal only, and NO_COLOR, CLICOLOR_FORCE and TERM=dumb are respected.
+        _ => {}
+    }
+}
+
+/// Sends traces of requests to standard error; other crates' are left out.
+fn trace(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let layer = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_level(false)
+        .with_ansi(false)
+        .with_writer(|| Escaped(io::stderr()));
+    let _ = tracing_subscriber::registry().with(layer).with(Targets::new().with_target("mbx", level)).try_init();
+}
+
+/// Standard error, with whatever a server sent shown escaped.
+struct Escaped(io::Stderr);
+
+impl Write for Escaped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        for line in text.lines() {
+            writeln!(self.0, "{}", escape(line))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

@@ -1,3 +1,7 @@
 //! The `mbx` command; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mbx::run(std::env::args_os())
+}

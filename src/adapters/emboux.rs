@@ -1,7 +1,7 @@
 //! EmBoux: <https://docs.emboux.com/>, API as of v5.4.0. Contract notes: `docs/providers/emboux.md`.
 //!
 //! Quirks: 403 covers bad keys, exhausted limits and missing rights; 400 covers duplicates; texts are partly Spanish;
-//! list filters take numeric ids, everything else names; a mailbox object tells neither its quota nor its state.
+//! list filters take numeric ids, everything else names; a mailbox object tells no quota, a domain object no state.
 
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ impl Provider for Emboux {
         let Some(quota) = change.quota else { return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES)) };
         let body = WireSetQuota { quota_mb: quota.0 / MEGABYTE };
         let call = self.http.write(Method::PUT, &["users", &address.to_string(), "quota"]).body(&body);
-        Ok(with_quota(Mailbox::at(address.clone()), call.json().await?))
+        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, call.json().await?))
     }
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
@@ -315,6 +315,8 @@ struct WireNewAlias<'a> {
 fn mailbox_from(user: WireUser) -> Mailbox {
     Mailbox {
         id: Some(user.id.to_string()),
+        // A mailbox works at once and has no state of its own (docs: introduction); only its domain can be suspended.
+        status: Status::Active,
         created_at: user.created_at.as_deref().map(Stamp::told),
         ..Mailbox::at(Address::told(&user.email))
     }

@@ -140,6 +140,11 @@ pub fn check_base_url(text: &str) -> Result<reqwest::Url, String> {
     }
 }
 
+/// Returns true when a URL points at this machine.
+pub fn is_loopback_url(text: &str) -> bool {
+    text.parse::<reqwest::Url>().is_ok_and(|url| url.host().is_some_and(|host| is_loopback(&host)))
+}
+
 fn is_loopback(host: &url::Host<&str>) -> bool {
     match host {
         url::Host::Ipv4(ip) => ip.is_loopback(),

@@ -12,7 +12,7 @@ pub struct Mailbox {
     pub address: Address,
     /// The provider's id. `None` at Mail-in-a-Box, which has none.
     pub id: Option<String>,
-    /// The state. `Unknown` at EmBoux, which does not tell it.
+    /// The state, as far as the provider tells it.
     pub status: Status,
     /// The first name. `None` at EmBoux and Mail-in-a-Box, which keep none.
     pub first_name: Option<String>,

@@ -34,6 +34,33 @@ impl Checked {
         self.http.take_notes()
     }
 
+    /// Says before anything is prepared whether an operation would be refused.
+    pub fn check_op(&self, op: Op) -> Result<()> {
+        self.allow(op).map_err(|error| self.tell(error, op, &""))
+    }
+
+    /// Says whether a new mailbox would be refused, before its password is taken anywhere.
+    pub fn check_new(&self, new: &NewMailbox) -> Result<()> {
+        self.allow_new(new).map_err(|error| self.tell(error, Op::CreateMailbox, &new.address))
+    }
+
+    /// Says whether a password would be refused, before it is taken anywhere.
+    pub fn check_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+        self.invalid(address, self.spec().rules.password_problem(password).into_iter().collect())
+            .map_err(|error| self.tell(error, Op::SetPassword, address))
+    }
+
+    fn allow_new(&self, new: &NewMailbox) -> Result<()> {
+        self.allow(Op::CreateMailbox)?;
+        if new.quota.is_some() {
+            self.allow(Op::SetQuota)?;
+        }
+        if new.admin == Some(true) {
+            self.allow(Op::SetAdmin)?;
+        }
+        self.invalid(&new.address, self.spec().rules.problems(new))
+    }
+
     fn allow(&self, op: Op) -> Result<()> {
         self.spec().refusal(op, self.allow_unverified).map_or(Ok(()), Err)
     }
@@ -152,7 +179,7 @@ fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -> String {
         Kind::Unsupported => format!("{title} did not offer what is needed to {}", op.phrase()),
         Kind::Limit => match op {
             Op::CreateMailbox | Op::CreateMailboxes => {
-                format!("{subject} does not fit: a limit of its domain or plan is reached")
+                format!("{} has no mailbox left in its plan", domain_of(&subject.to_string()))
             }
             _ => format!("{subject}: a limit of the plan is reached"),
         },
@@ -164,6 +191,11 @@ fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -> String {
     }
 }
 
+/// Returns the domain of an address, or the whole text when it is none.
+fn domain_of(subject: &str) -> &str {
+    subject.rsplit_once('@').map_or(subject, |(_, domain)| domain)
+}
+
 fn advice(kind: Kind, spec: &Spec, subject: &dyn Display) -> Option<String> {
     Some(match kind {
         Kind::Auth => format!(
@@ -172,14 +204,15 @@ fn advice(kind: Kind, spec: &Spec, subject: &dyn Display) -> Option<String> {
         ),
         Kind::Conflict => "`--if-exists ok` takes it as it is".to_owned(),
         Kind::RateLimited => "wait, or set a slower `pace` in the profile".to_owned(),
+        Kind::Limit if subject.to_string().contains('@') => {
+            let domain = domain_of(&subject.to_string()).to_owned();
+            format!("free one (`mbx list -p {} --domain {domain} --sort created_at`) or raise the plan", spec.id)
+        }
         Kind::Limit => format!("free one, or raise the plan at {}", spec.title),
         Kind::NotFound => {
-            let subject = subject.to_string();
-            let domain = subject.rsplit_once('@').map_or(subject.as_str(), |(_, domain)| domain);
-            format!(
-                "`mbx list -p {} --domain {domain}` and `mbx domain list -p {}` show what is there",
-                spec.id, spec.id
-            )
+            let domain = domain_of(&subject.to_string()).to_owned();
+            let id = spec.id;
+            format!("`mbx list -p {id} --domain {domain}` and `mbx domain list -p {id}` show what is there")
         }
         _ => return None,
     })
@@ -210,13 +243,7 @@ impl Provider for Checked {
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
         let call = async {
-            if new.quota.is_some() {
-                self.allow(Op::SetQuota)?;
-            }
-            if new.admin == Some(true) {
-                self.allow(Op::SetAdmin)?;
-            }
-            self.invalid(&new.address, self.spec().rules.problems(new))?;
+            self.allow_new(new)?;
             self.http.guard(new.password.as_ref());
             let began = Moment::now();
             match self.inner.create_mailbox(new).await {

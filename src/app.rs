@@ -1,0 +1,251 @@
+//! One run of the program: flags and configuration resolved, output set up, profiles opened on demand, and at the end
+//! the error turned into a message and an exit code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use etcetera::BaseStrategy;
+use secrecy::ExposeSecret;
+
+use crate::adapters::{self, Account};
+use crate::cli::Global;
+use crate::config::{Choice, Config, Env, Profile};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Gate, Redactor, check_base_url};
+use crate::output::{Format, Out, Source};
+use crate::provider::{AuthScheme, Checked, Op, Provider, ProviderId, Support};
+use crate::sandbox::Sandbox;
+
+/// One run of the program.
+pub(crate) struct App {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Where results go.
+    pub(crate) out: Out,
+    /// Which profiles the command is for.
+    pub(crate) choice: Choice,
+    /// Whether requests that change something are only shown.
+    pub(crate) dry_run: bool,
+    /// Whether questions are taken as answered with yes.
+    pub(crate) yes: bool,
+    /// Whether questions are errors.
+    pub(crate) no_input: bool,
+    no_wait: bool,
+    redactor: Redactor,
+    gates: BTreeMap<String, Arc<Gate>>,
+    sandbox: Option<Sandbox>,
+}
+
+/// An opened profile.
+pub(crate) struct Opened {
+    /// The profile.
+    pub(crate) profile: Profile,
+    /// The provider behind its checks.
+    pub(crate) provider: Checked,
+}
+
+impl Opened {
+    /// Returns where rows of this profile come from.
+    pub(crate) fn source(&self) -> Source {
+        Source { provider: self.profile.provider, profile: self.profile.name.clone() }
+    }
+}
+
+impl App {
+    /// Resolves flags, environment and file.
+    pub(crate) fn new(global: Global, env: Env) -> Result<Self> {
+        let config = Config::load(global.config.as_deref(), env)?;
+        let format = config.general("output", global.output.clone(), "table");
+        let format: Format = format.value.parse().map_err(|why| {
+            Error::new(Kind::Usage, format!("{:?} is no output format ({}): {why}", format.value, format.origin))
+        })?;
+        let provider = match (&global.provider, config.env().get("MBX_PROVIDER")) {
+            (Some(provider), _) => Some(*provider),
+            (None, Some(text)) if global.profile.is_empty() => Some(
+                text.parse::<ProviderId>()
+                    .map_err(|why| Error::new(Kind::Config, format!("MBX_PROVIDER is {text:?}: {why}")))?,
+            ),
+            (None, _) => None,
+        };
+        let mut profiles = global.profile.clone();
+        if profiles.is_empty() && global.provider.is_none() {
+            profiles.extend(config.env().get("MBX_PROFILE").map(str::to_owned));
+        }
+        Ok(App {
+            out: Out {
+                format,
+                columns: global.columns,
+                no_headers: global.no_headers,
+                sort: global.sort,
+                limit: global.limit,
+                quiet: global.quiet,
+            },
+            choice: Choice { provider, profiles, all: global.all_profiles, sandbox: global.sandbox },
+            dry_run: global.dry_run,
+            yes: global.yes,
+            no_input: global.no_input,
+            no_wait: config.env().flag("MBX_NO_WAIT")?.unwrap_or_default(),
+            redactor: Redactor::default(),
+            gates: BTreeMap::new(),
+            sandbox: None,
+            config,
+        })
+    }
+
+    /// Returns where mbx keeps its state.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf> {
+        let strategy = etcetera::choose_base_strategy()
+            .map_err(|_| Error::new(Kind::Config, "there is no home folder to keep state in").hint("set HOME"))?;
+        Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("mbx"))
+    }
+
+    /// Returns the file the built-in sandbox keeps its state in.
+    pub(crate) fn sandbox_file(&self) -> Result<PathBuf> {
+        Ok(self.state_dir()?.join("sandbox.json"))
+    }
+
+    /// Opens the one profile the command is for.
+    pub(crate) async fn open_one(&mut self) -> Result<Opened> {
+        let mut profiles = self.config.choose(&self.choice)?;
+        let profile = match (profiles.pop(), profiles.pop()) {
+            (Some(profile), None) => profile,
+            _ => {
+                return Err(Error::new(
+                    Kind::Usage,
+                    "this command works on one profile at a time; only lists take several",
+                ));
+            }
+        };
+        self.open(profile).await
+    }
+
+    /// Returns every profile the command is for.
+    pub(crate) fn profiles(&self) -> Result<Vec<Profile>> {
+        self.config.choose(&self.choice)
+    }
+
+    /// Opens a profile: reads its secrets and builds its sender and adapter.
+    pub(crate) async fn open(&mut self, profile: Profile) -> Result<Opened> {
+        let account = self.account(&profile).await.and_then(|account| adapters::open(&account));
+        match account {
+            Ok(provider) => Ok(Opened { profile, provider }),
+            Err(mut error) => {
+                error.provider = Some(profile.provider);
+                error.profile = Some(profile.name);
+                Err(error)
+            }
+        }
+    }
+
+    async fn account(&mut self, profile: &Profile) -> Result<Account> {
+        let spec = adapters::spec(profile.provider);
+        let base_url =
+            if profile.sandbox.value { self.sandbox_url(profile.provider).await? } else { self.base_url(profile)? };
+        let env_name = |key: &str| format!("MBX_{}_{key}", profile.provider.as_str().to_uppercase());
+        let secret = profile.secret.as_ref().ok_or_else(|| {
+            Error::new(Kind::Config, format!("{} needs a secret ({}), and none is set", spec.title, spec.secret_name))
+                .hint(format!(
+                    "set {}, or `secret` in a profile, or add --sandbox to try it without an account",
+                    env_name(spec.secret_name)
+                ))
+        })?;
+        if spec.auth == AuthScheme::Basic && profile.user.is_none() {
+            return Err(Error::new(Kind::Config, format!("{} needs the user that logs in", spec.title))
+                .hint(format!("set {}, or `user` in the profile", env_name("USER"))));
+        }
+        for setting in spec.settings.iter().filter(|s| s.required && !profile.settings.contains_key(s.key)) {
+            return Err(Error::new(Kind::Config, format!("{} needs {}: {}", spec.title, setting.key, setting.help))
+                .hint(format!("set {}, or `{}` in the profile", env_name(&setting.key.to_uppercase()), setting.key)));
+        }
+        let env = self.config.env();
+        let secret = secret.value.read(env).await?;
+        let totp = match &profile.totp {
+            Some(totp) => Some(totp.value.read(env).await?),
+            None => None,
+        };
+        if let Some(totp) = &totp {
+            self.redactor.learn(totp);
+        }
+        let ca_pem = match &profile.ca_file {
+            Some(file) => Some(fs::read(&file.value).map_err(|error| {
+                Error::new(Kind::Config, format!("cannot read ca_file {}: {error}", file.value.display()))
+            })?),
+            None => None,
+        };
+        // One gate per credential: two profiles that log in with the same one are one client to the provider.
+        let user = profile.user.as_ref().map_or("", |user| &user.value);
+        let key = format!("{base_url}\n{user}\n{}", secret.expose_secret());
+        let pace = profile.pace.value;
+        let gate = self.gates.entry(key).or_insert_with(|| Arc::new(Gate::new(pace))).clone();
+        Ok(Account {
+            provider: profile.provider,
+            profile: profile.name.clone(),
+            base_url,
+            secret,
+            user: profile.user.as_ref().map(|user| user.value.clone()),
+            totp,
+            settings: profile.settings.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
+            headers: profile.headers.clone(),
+            ca_pem,
+            pace,
+            gate,
+            redactor: self.redactor.clone(),
+            allow_unverified: profile.allow_unverified.value,
+            dry_run: self.dry_run,
+            no_wait: self.no_wait,
+        })
+    }
+
+    fn base_url(&self, profile: &Profile) -> Result<String> {
+        let spec = adapters::spec(profile.provider);
+        let Some(url) = &profile.base_url else {
+            let variable = format!("MBX_{}_BASE_URL", profile.provider.as_str().to_uppercase());
+            return Err(Error::new(
+                Kind::Config,
+                format!("no document names {}'s host, so a profile must", spec.title),
+            )
+            .hint(format!("set {variable}, or `base_url` in the profile, or add --sandbox")));
+        };
+        check_base_url(&url.value).map_err(|why| Error::new(Kind::Config, format!("bad base URL: {why}")))?;
+        Ok(url.value.clone())
+    }
+
+    async fn sandbox_url(&mut self, provider: ProviderId) -> Result<String> {
+        if self.sandbox.is_none() {
+            let file = self.sandbox_file()?;
+            private_folder(&self.state_dir()?)?;
+            self.sandbox = Some(Sandbox::start_on(0, Some(file)).await?);
+            if !self.out.format.is_json() {
+                self.out.note("this is the built-in sandbox; nothing leaves this machine");
+            }
+        }
+        Ok(self.sandbox.as_ref().expect("it was just started").base_url(provider))
+    }
+
+    /// Tells what must be heard besides a result: what a lost answer turned out to be, and what is not documented.
+    /// Next to a JSON error standard error has one line and no more.
+    pub(crate) fn tell_notes(&self, opened: &Opened, op: Op, succeeded: bool) {
+        let notes = opened.provider.take_notes();
+        if self.out.format.is_json() && !succeeded {
+            return;
+        }
+        notes.iter().for_each(|note| self.out.note(note));
+        if let Support::Unverified(why) = (opened.provider.spec().support)(op)
+            && !self.out.format.is_json()
+        {
+            self.out.note(&format!("not documented by {}: {why}", opened.provider.spec().title));
+        }
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+pub(crate) fn private_folder(path: &std::path::Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::new(Kind::Config, format!("cannot make {}: {error}", path.display()));
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(failed)
+}

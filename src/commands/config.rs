@@ -1,0 +1,93 @@
+//! `mbx config path | show | check`.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::lists::close;
+use super::profile::settings;
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use crate::output::{Row, rows};
+use crate::provider::Provider;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show where the configuration file is
+    Path,
+    /// Show every value with its origin; secrets as (set)
+    Show,
+    /// Check the file, read every secret, and ask each provider whether it takes it
+    Check {
+        /// Ask no provider
+        #[arg(long)]
+        offline: bool,
+    },
+}
+
+pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Path => {
+            let path = json!(app.config.path.display().to_string());
+            app.out.one(&rows::PATH, rows::row([("path", path), ("exists", json!(app.config.exists))]))
+        }
+        Verb::Show => {
+            let line = |key: &str, value: Value, origin: Value| {
+                rows::row([("profile", Value::Null), ("key", json!(key)), ("value", value), ("origin", origin)])
+            };
+            let mut lines: Vec<Row> = vec![line("default_profile", json!(app.config.default_profile()), Value::Null)];
+            for (key, built_in) in [("output", "table"), ("color", "auto")] {
+                let value = app.config.general(key, None, built_in);
+                lines.push(line(key, json!(value.value), json!(value.origin)));
+            }
+            for name in app.config.profile_names() {
+                lines.extend(settings(&app.config.profile(name)?));
+            }
+            app.out.all(&rows::SETTING, lines).await
+        }
+        Verb::Check { offline } => check(app, offline).await,
+    }
+}
+
+async fn check(app: &mut App, offline: bool) -> Result<()> {
+    // Nothing chosen means everything that is configured.
+    let nothing_chosen = app.choice.profiles.is_empty() && app.choice.provider.is_none();
+    app.choice.all |= nothing_chosen && app.config.profile_names().next().is_some();
+    let profiles = app.profiles()?;
+    let (mut lines, mut failures) = (Vec::new(), Vec::new());
+    for profile in profiles {
+        let (name, provider) = (profile.name.clone(), profile.provider);
+        let account = match app.open(profile).await {
+            Ok(_) if offline => Ok(None),
+            Ok(opened) => {
+                let account = opened.provider.check_account().await.map(Some);
+                close(&opened).await;
+                account
+            }
+            Err(error) => Err(error),
+        };
+        let (result, account) = match account {
+            Ok(Some(account)) => ("ok".to_owned(), Some(account)),
+            Ok(None) => ("ok so far: the provider was not asked".to_owned(), None),
+            Err(error) => {
+                let words = error.message.clone();
+                failures.push(error);
+                (words, None)
+            }
+        };
+        lines.push(rows::row([
+            ("profile", json!(name)),
+            ("provider", json!(provider)),
+            ("result", json!(result)),
+            ("account", json!(account)),
+        ]));
+    }
+    let count = lines.len();
+    app.out.all(&rows::CHECK, lines).await?;
+    match (failures.pop(), count) {
+        (None, _) => Ok(()),
+        (Some(only), 1) => Err(only),
+        (Some(_), _) => {
+            Err(Error::new(Kind::Partial, format!("{} of {count} profiles do not work", failures.len() + 1)))
+        }
+    }
+}

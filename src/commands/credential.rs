@@ -1,0 +1,113 @@
+//! `mbx credential create | list | delete`: logins that open every mailbox of a domain, workspace or account.
+
+use clap::{Args, Subcommand};
+
+use super::lists::{self, close};
+use super::mailbox::parse_domain;
+use super::password::PasswordArgs;
+use super::prompt::confirm;
+use super::{IfMissing, planned, show_password, show_removal, with_outcome};
+use crate::app::{App, Opened};
+use crate::error::Result;
+use crate::model::{Credential, Extra, NewCredential};
+use crate::output::{Outcome, Row, rows};
+use crate::provider::{Op, Provider};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create a login that opens every mailbox of a domain, or of the whole workspace or account
+    Create(CreateArgs),
+    /// List credentials; their secrets cannot be read again
+    List,
+    /// Delete a credential by its id
+    Delete(DeleteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// A name for it
+    name: String,
+    /// The domain it opens; without one, the workspace or account of the profile
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Its id, as `mbx credential list` shows it
+    id: String,
+    /// What to do when it is not there
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    if_missing: IfMissing,
+}
+
+pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List => {
+            lists::show(
+                app,
+                &rows::CREDENTIAL,
+                Op::ListCredentials,
+                None,
+                |opened, _| opened.provider.list_credentials(),
+                |item, source| rows::credential(item, source, None),
+            )
+            .await
+        }
+        Verb::Create(args) => {
+            let opened = app.open_one().await?;
+            let result = create(app, &opened, args).await;
+            app.tell_notes(&opened, Op::CreateCredential, result.is_ok());
+            close(&opened).await;
+            result
+        }
+        Verb::Delete(args) => {
+            let opened = app.open_one().await?;
+            let result = delete(app, &opened, args).await;
+            app.tell_notes(&opened, Op::DeleteCredential, result.is_ok());
+            close(&opened).await;
+            result
+        }
+    }
+}
+
+fn bare_row(opened: &Opened, name: &str, id: Option<&str>) -> impl Fn(Outcome) -> Row {
+    let credential = Credential {
+        name: name.to_owned(),
+        id: id.map(str::to_owned),
+        scope: None,
+        scope_id: None,
+        created_at: None,
+        updated_at: None,
+        extra: Extra::new(),
+    };
+    with_outcome(rows::credential(&credential, &opened.source(), Some(Outcome::Planned)))
+}
+
+async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
+    opened.provider.check_op(Op::CreateCredential)?;
+    let domain = args.domain.as_deref().map(parse_domain).transpose()?;
+    let opens = domain.as_ref().map_or("the whole workspace or account".to_owned(), ToString::to_string);
+    let secret = args.password.get(app, Some(&args.name))?.expect("a password was asked for");
+    let password = args.password.deliver(app, secret.clone()).await?;
+    let result = opened.provider.create_credential(&NewCredential { name: args.name.clone(), domain, secret }).await;
+    password.settle(&result);
+    let Some(made) = planned(app, &rows::CREDENTIAL, result, bare_row(opened, &args.name, None))? else {
+        return Ok(());
+    };
+    app.out.note(&format!("this password opens every mailbox of {opens}"));
+    let mut row = rows::credential(&made, &opened.source(), Some(Outcome::Created));
+    if let Some(password) = password.shown() {
+        show_password(&mut row, password);
+    }
+    app.out.one(&rows::CREDENTIAL, row)
+}
+
+async fn delete(app: &App, opened: &Opened, args: DeleteArgs) -> Result<()> {
+    opened.provider.check_op(Op::DeleteCredential)?;
+    confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title))?;
+    let result = opened.provider.delete_credential(&args.id).await;
+    show_removal(app, &rows::CREDENTIAL, result, args.if_missing, bare_row(opened, "", Some(&args.id)))
+}

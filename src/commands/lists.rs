@@ -1,0 +1,66 @@
+//! Lists over one profile, as they arrive, or over several, all read at once and shown in the order of the profiles.
+
+use futures_util::{StreamExt, TryStreamExt, future};
+
+use crate::app::{App, Opened};
+use crate::error::{Error, Kind, Result};
+use crate::model::DomainName;
+use crate::output::{Row, Shape, Source};
+use crate::provider::{Listing, Op};
+
+/// Lists what `read` finds in each chosen profile, in one domain if one is given.
+pub(crate) async fn show<T: Send + 'static>(
+    app: &mut App,
+    shape: &Shape,
+    op: Op,
+    domain: Option<&DomainName>,
+    read: impl for<'a> Fn(&'a Opened, Option<&'a DomainName>) -> Listing<'a, T>,
+    row: impl Fn(&T, &Source) -> Row + Send + Sync + Clone + 'static,
+) -> Result<()> {
+    let profiles = app.profiles()?;
+    let count = profiles.len();
+    if count == 1 {
+        let opened = app.open_one().await?;
+        let source = opened.source();
+        let shown = app.out.list(shape, read(&opened, domain).map_ok(move |item| row(&item, &source)).boxed()).await;
+        app.tell_notes(&opened, op, shown.is_ok());
+        close(&opened).await;
+        return shown;
+    }
+    let mut opened = Vec::new();
+    let mut failures = Vec::new();
+    for profile in profiles {
+        match app.open(profile).await {
+            Ok(profile) => opened.push(profile),
+            Err(error) => failures.push(error),
+        }
+    }
+    let lists = future::join_all(opened.iter().map(|profile| read(profile, domain).try_collect::<Vec<T>>())).await;
+    let mut rows = Vec::new();
+    for (profile, list) in opened.iter().zip(lists) {
+        match list {
+            Ok(list) => {
+                let source = profile.source();
+                rows.extend(list.iter().map(|item| row(item, &source)));
+            }
+            Err(error) => failures.push(error),
+        }
+        close(profile).await;
+    }
+    let shown = app.out.all(shape, rows).await;
+    if failures.is_empty() || shown.is_err() {
+        return shown;
+    }
+    let words: Vec<_> = failures.iter().map(Error::to_string).collect();
+    Err(Error::new(
+        Kind::Partial,
+        format!("{} of {count} profiles could not be read: {}", failures.len(), words.join("; ")),
+    )
+    .hint("the list is complete for the others"))
+}
+
+/// Gives back what the profile's provider opened.
+pub(crate) async fn close(opened: &Opened) {
+    use crate::provider::Provider;
+    opened.provider.close().await;
+}

@@ -1,0 +1,307 @@
+//! `mbx create | list | get | update | passwd | suspend | resume | delete`: one mailbox, or the list of them.
+
+use clap::{Args, Subcommand};
+
+use super::lists::{self, close};
+use super::password::PasswordArgs;
+use super::prompt::confirm;
+use super::wait::WaitArgs;
+use super::{IfExists, IfMissing, planned, refuse_unless, show_password, show_removal, with_outcome};
+use crate::app::{App, Opened};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
+use crate::output::{Outcome, Row, rows};
+use crate::provider::{Op, PasswordRule, Provider};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create a mailbox
+    Create(CreateArgs),
+    /// List mailboxes
+    List(ListArgs),
+    /// Show one mailbox
+    Get(AddressArg),
+    /// Change names, quota or privilege of a mailbox
+    Update(UpdateArgs),
+    /// Set the password of a mailbox
+    Passwd(PasswdArgs),
+    /// Switch a mailbox off, keeping what is in it
+    Suspend(StateArgs),
+    /// Switch a suspended mailbox on again
+    Resume(StateArgs),
+    /// Delete a mailbox
+    Delete(DeleteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddressArg {
+    /// The mailbox's address
+    address: String,
+}
+
+impl AddressArg {
+    fn parse(&self) -> Result<Address> {
+        parse_address(&self.address)
+    }
+}
+
+/// Reads an address that was typed; one that is none is exit 8 and names the reason.
+pub(crate) fn parse_address(text: &str) -> Result<Address> {
+    Address::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no mailbox address: {why}")))
+}
+
+/// Reads a domain name that was typed.
+pub(crate) fn parse_domain(text: &str) -> Result<DomainName> {
+    DomainName::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no domain: {why}")))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
+    /// The first name of its owner
+    #[arg(long, value_name = "NAME")]
+    first_name: Option<String>,
+    /// The last name of its owner
+    #[arg(long, value_name = "NAME")]
+    last_name: Option<String>,
+    /// How much it may hold, such as 2G, 500M or unlimited
+    #[arg(long, value_name = "SIZE")]
+    quota: Option<Bytes>,
+    /// Whether it may administer the server
+    #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    admin: Option<bool>,
+}
+
+impl Wishes {
+    fn change(&self) -> MailboxChange {
+        let Wishes { first_name, last_name, quota, admin } = self;
+        MailboxChange { first_name: first_name.clone(), last_name: last_name.clone(), quota: *quota, admin: *admin }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    address: AddressArg,
+    #[command(flatten)]
+    wishes: Wishes,
+    /// What to do when it exists already
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    if_exists: IfExists,
+    #[command(flatten)]
+    password: PasswordArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only the mailboxes of this domain
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    address: AddressArg,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    #[command(flatten)]
+    address: AddressArg,
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    #[command(flatten)]
+    address: AddressArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    address: AddressArg,
+    /// What to do when it is not there
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    if_missing: IfMissing,
+}
+
+pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
+    if let Verb::List(args) = verb {
+        let domain = args.domain.as_deref().map(parse_domain).transpose()?;
+        return lists::show(
+            app,
+            &rows::MAILBOX,
+            Op::ListMailboxes,
+            domain.as_ref(),
+            |opened, domain| opened.provider.list_mailboxes(domain),
+            |item, source| rows::mailbox(item, source, None),
+        )
+        .await;
+    }
+    // What was typed is read before an account is opened, so that a bad address touches nothing at all.
+    let typed = match &verb {
+        Verb::Create(args) => &args.address,
+        Verb::Get(address) => address,
+        Verb::Update(args) => &args.address,
+        Verb::Passwd(args) => &args.address,
+        Verb::Suspend(args) | Verb::Resume(args) => &args.address,
+        Verb::Delete(args) => &args.address,
+        Verb::List(_) => unreachable!("handled above"),
+    };
+    let address = typed.parse()?;
+    let opened = app.open_one().await?;
+    let (op, result) = match verb {
+        Verb::Create(args) => (Op::CreateMailbox, create(app, &opened, address, args).await),
+        Verb::Get(_) => (Op::GetMailbox, get(app, &opened, &address).await),
+        Verb::Update(args) => (Op::SetNames, update(app, &opened, &address, &args.wishes.change()).await),
+        Verb::Passwd(args) => (Op::SetPassword, passwd(app, &opened, &address, args).await),
+        Verb::Suspend(_) => (Op::SuspendMailbox, switch(app, &opened, &address, false).await),
+        Verb::Resume(_) => (Op::SuspendMailbox, switch(app, &opened, &address, true).await),
+        Verb::Delete(args) => (Op::DeleteMailbox, delete(app, &opened, &address, args).await),
+        Verb::List(_) => unreachable!("handled above"),
+    };
+    app.tell_notes(&opened, op, result.is_ok());
+    close(&opened).await;
+    result
+}
+
+/// Returns the row of a mailbox.
+fn row_of(opened: &Opened, mailbox: &Mailbox, outcome: Outcome) -> Row {
+    rows::mailbox(mailbox, &opened.source(), Some(outcome))
+}
+
+/// Returns the row of a mailbox of which nothing but the address is known.
+fn bare_row(opened: &Opened, address: &Address) -> impl Fn(Outcome) -> Row {
+    with_outcome(row_of(opened, &Mailbox::at(address.clone()), Outcome::Planned))
+}
+
+async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) -> Result<()> {
+    let rules = &opened.provider.spec().rules;
+    if let PasswordRule::Never(why) = rules.password {
+        refuse_unless(!args.password.is_given(), opened, "take a password", why)?;
+    }
+    let MailboxChange { first_name, last_name, quota, admin } = args.wishes.change();
+    let mut new = NewMailbox { address, first_name, last_name, password: None, quota, admin };
+    let needs_one = matches!(rules.password, PasswordRule::Required { .. });
+    let whose = new.address.to_string();
+    let secret = args.password.get(app, needs_one.then_some(whose.as_str()))?;
+    new.password.clone_from(&secret);
+    // Everything that can be refused here is refused before a password is written anywhere.
+    opened.provider.check_new(&new)?;
+    if let (Some(costs), true) = (rules.costs, app.dry_run) {
+        app.out.note(costs);
+    }
+    let password = match secret {
+        Some(secret) => Some(args.password.deliver(app, secret).await?),
+        None => None,
+    };
+    let result = opened.provider.create_mailbox(&new).await;
+    if let Some(password) = &password {
+        password.settle(&result);
+    }
+    let bare = bare_row(opened, &new.address);
+    let (made, outcome) = match result {
+        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Ok => {
+            (opened.provider.get_mailbox(&new.address).await?, Outcome::Exists)
+        }
+        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Update => {
+            return adopt(app, opened, &new, &args.password).await;
+        }
+        result => match planned(app, &rows::MAILBOX, result, bare)? {
+            Some(made) => (made, Outcome::Created),
+            None => return Ok(()),
+        },
+    };
+    let look = || opened.provider.get_mailbox(&new.address);
+    let (made, waited) = args.wait.wait(app, opened, made, |mailbox: &Mailbox| &mailbox.status, look).await;
+    let mut row = row_of(opened, &made, outcome);
+    if let (Some(password), Outcome::Created) = (password.as_ref().and_then(|p| p.shown()), outcome) {
+        show_password(&mut row, password);
+    }
+    app.out.one(&rows::MAILBOX, row)?;
+    waited
+}
+
+/// Changes a mailbox that exists to what a create asked for.
+async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs) -> Result<()> {
+    let existing = opened.provider.get_mailbox(&new.address).await?;
+    let change = new.as_change();
+    let mut outcome = Outcome::Unchanged;
+    let mut mailbox = existing;
+    if !change.is_empty() && !change.is_met_by(&mailbox) {
+        mailbox = opened.provider.update_mailbox(&new.address, &change).await?;
+        outcome = Outcome::Updated;
+    }
+    let mut shown = None;
+    if let Some(secret) = &new.password {
+        let password = args.deliver(app, secret.clone()).await?;
+        let set = opened.provider.set_password(&new.address, &password.secret).await;
+        password.settle(&set);
+        set?;
+        outcome = Outcome::Updated;
+        shown = password.shown().map(str::to_owned);
+    }
+    let mut row = row_of(opened, &mailbox, outcome);
+    if let Some(password) = shown {
+        show_password(&mut row, &password);
+    }
+    app.out.one(&rows::MAILBOX, row)
+}
+
+async fn get(app: &App, opened: &Opened, address: &Address) -> Result<()> {
+    let mailbox = opened.provider.get_mailbox(address).await?;
+    app.out.one(&rows::MAILBOX, rows::mailbox(&mailbox, &opened.source(), None))
+}
+
+async fn update(app: &App, opened: &Opened, address: &Address, change: &MailboxChange) -> Result<()> {
+    if change.is_empty() {
+        return Err(
+            Error::new(Kind::Usage, "nothing to change").hint("give --first-name, --last-name, --quota or --admin")
+        );
+    }
+    let result = opened.provider.update_mailbox(address, change).await;
+    match planned(app, &rows::MAILBOX, result, bare_row(opened, address))? {
+        Some(mailbox) => app.out.one(&rows::MAILBOX, row_of(opened, &mailbox, Outcome::Updated)),
+        None => Ok(()),
+    }
+}
+
+async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs) -> Result<()> {
+    opened.provider.check_op(Op::SetPassword)?;
+    let secret = args.password.get(app, Some(&address.to_string()))?.expect("a password was asked for");
+    opened.provider.check_password(address, &secret)?;
+    let password = args.password.deliver(app, secret).await?;
+    let result = opened.provider.set_password(address, &password.secret).await;
+    password.settle(&result);
+    let bare = bare_row(opened, address);
+    let mut row = bare(Outcome::Updated);
+    if planned(app, &rows::MAILBOX, result, bare)?.is_none() {
+        return Ok(());
+    }
+    if let Some(password) = password.shown() {
+        show_password(&mut row, password);
+    }
+    app.out.one(&rows::MAILBOX, row)
+}
+
+async fn switch(app: &App, opened: &Opened, address: &Address, on: bool) -> Result<()> {
+    let result =
+        if on { opened.provider.resume_mailbox(address).await } else { opened.provider.suspend_mailbox(address).await };
+    match planned(app, &rows::MAILBOX, result, bare_row(opened, address))? {
+        Some(mailbox) => app.out.one(&rows::MAILBOX, row_of(opened, &mailbox, Outcome::Updated)),
+        None => Ok(()),
+    }
+}
+
+async fn delete(app: &App, opened: &Opened, address: &Address, args: DeleteArgs) -> Result<()> {
+    opened.provider.check_op(Op::DeleteMailbox)?;
+    confirm(app, &format!("delete {address} at {} (profile {})", opened.provider.spec().title, opened.profile.name))?;
+    let result = opened.provider.delete_mailbox(address).await;
+    show_removal(app, &rows::MAILBOX, result, args.if_missing, bare_row(opened, address))
+}

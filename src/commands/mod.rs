@@ -1,0 +1,147 @@
+//! One file per noun: the arguments and what they do. A command hands values to `Out` and never asks for the format.
+
+pub(crate) mod alias;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod credential;
+pub(crate) mod domain;
+pub(crate) mod lists;
+pub(crate) mod mailbox;
+pub(crate) mod password;
+pub(crate) mod profile;
+pub(crate) mod prompt;
+pub(crate) mod provider;
+pub(crate) mod sandbox;
+pub(crate) mod wait;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, Opened};
+use crate::cli::Command;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Removal, Status};
+use crate::output::{Outcome, Row, Shape};
+use crate::provider::Provider;
+
+/// Runs a command.
+pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
+    match command {
+        Command::Mailbox(verb) | Command::LongMailbox(verb) => mailbox::run(app, verb).await,
+        Command::Domain(verb) => domain::run(app, verb).await,
+        Command::Alias(verb) => alias::run(app, verb).await,
+        Command::Credential(verb) => credential::run(app, verb).await,
+        Command::Provider(verb) => provider::run(app, verb).await,
+        Command::Profile(verb) => profile::run(app, verb).await,
+        Command::Config(verb) => config::run(app, verb).await,
+        Command::Sandbox(verb) => sandbox::run(app, verb).await,
+        Command::Completions(args) => completions::run(app, &args),
+    }
+}
+
+/// What to do when the thing to be made is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum IfExists {
+    /// Fail with exit code 7
+    Fail,
+    /// Take it as it is
+    Ok,
+    /// Change it to what is asked for
+    Update,
+}
+
+/// What to do when the thing to be removed is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum IfMissing {
+    /// Fail with exit code 6
+    Fail,
+    /// Be content
+    Ok,
+}
+
+/// Shows what a dry run would have sent; every other error goes on.
+fn planned<T>(app: &App, shape: &Shape, result: Result<T>, row: impl FnOnce(Outcome) -> Row) -> Result<Option<T>> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind == Kind::Planned => {
+            let mut row = row(Outcome::Planned);
+            extra(&mut row, "request", json!(error.message));
+            app.out.note(&format!("would send {}", error.message));
+            app.out.one(shape, row).map(|()| None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Shows what became of something that was to be removed.
+fn show_removal(
+    app: &App,
+    shape: &Shape,
+    result: Result<Removal>,
+    if_missing: IfMissing,
+    row: impl Fn(Outcome) -> Row,
+) -> Result<()> {
+    let row = match result {
+        Err(error) if error.kind == Kind::NotFound && if_missing == IfMissing::Ok => row(Outcome::Absent),
+        result => match planned(app, shape, result, &row)? {
+            None => return Ok(()),
+            Some(Removal::Done(note)) => {
+                let mut row = row(Outcome::Deleted);
+                tell_removal(app, &mut row, note);
+                row
+            }
+            Some(Removal::Scheduled { on, note }) => {
+                let mut row = row(Outcome::Scheduled);
+                row.insert("status".to_owned(), json!(Status::Ending));
+                extra(&mut row, "effective_on", json!(on));
+                tell_removal(app, &mut row, Some(note));
+                row
+            }
+        },
+    };
+    app.out.one(shape, row)
+}
+
+fn tell_removal(app: &App, row: &mut Row, note: Option<&str>) {
+    extra(row, "note", json!(note));
+    if let Some(note) = note {
+        app.out.note(note);
+    }
+}
+
+/// Returns a function that gives the same row with another outcome.
+fn with_outcome(row: Row) -> impl Fn(Outcome) -> Row {
+    move |outcome| {
+        let mut row = row.clone();
+        row.insert("outcome".to_owned(), json!(outcome));
+        row
+    }
+}
+
+/// Adds to what a row says beyond the model.
+fn extra(row: &mut Row, key: &str, value: Value) {
+    if !value.is_null()
+        && let Some(Value::Object(extra)) = row.get_mut("extra")
+    {
+        extra.insert(key.to_owned(), value);
+    }
+}
+
+/// Puts a password into a row, in front of what is open.
+fn show_password(row: &mut Row, password: &str) {
+    let extra = row.shift_remove("extra");
+    row.insert("password".to_owned(), json!(password));
+    if let Some(extra) = extra {
+        row.insert("extra".to_owned(), extra);
+    }
+}
+
+/// Refuses an option that this provider has no use for, before anything is sent.
+fn refuse_unless(fits: bool, opened: &Opened, what: &str, why: &str) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    let mut error = Error::unsupported(what, why);
+    error.provider = Some(opened.provider.spec().id);
+    error.profile = Some(opened.profile.name.clone());
+    Err(error)
+}

@@ -1,0 +1,59 @@
+//! `mbx sandbox serve | reset`: the local stand-in for all five APIs.
+
+use std::fs;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::app::App;
+use crate::config::sandbox_exports;
+use crate::error::{Error, Kind, Result};
+use crate::output::{Format, rows};
+use crate::sandbox::Sandbox;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Serve all five APIs on loopback, and print the variables that point mbx at them
+    Serve {
+        /// The port; 0 takes a free one
+        #[arg(long, default_value_t = 8025)]
+        port: u16,
+    },
+    /// Empty the sandbox that --sandbox uses
+    Reset,
+}
+
+pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Serve { port } => serve(app, port).await,
+        Verb::Reset => {
+            let file = app.sandbox_file()?;
+            let existed = match fs::remove_file(&file) {
+                Ok(()) => true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+                Err(error) => {
+                    return Err(Error::new(Kind::Config, format!("cannot remove {}: {error}", file.display())));
+                }
+            };
+            app.out.note("the sandbox is as it was in the beginning");
+            app.out
+                .one(&rows::PATH, rows::row([("path", json!(file.display().to_string())), ("exists", json!(existed))]))
+        }
+    }
+}
+
+async fn serve(app: &App, port: u16) -> Result<()> {
+    let sandbox = Sandbox::start_on(port, None).await?;
+    let exports = sandbox_exports(|provider| sandbox.base_url(provider));
+    // The lines are for `eval`, so the table is left to the formats that were asked for.
+    if app.out.format == Format::Table {
+        let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+        app.out.text(&lines)?;
+    } else {
+        let lines =
+            exports.into_iter().map(|(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]));
+        app.out.all(&rows::VARIABLE, lines.collect()).await?;
+    }
+    app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
+    std::future::pending().await
+}

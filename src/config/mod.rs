@@ -1,0 +1,684 @@
+//! From file, environment and flags to profiles, each value with its origin.
+//!
+//! Precedence: flag, `MBX_*` variable, profile, `[defaults]`, built in.
+
+mod secret;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use etcetera::BaseStrategy;
+use serde::{Serialize, Serializer};
+use toml::{Table, Value};
+
+pub use secret::{SecretRef, read_private};
+
+use crate::adapters;
+use crate::error::{Error, Kind, Result};
+use crate::http::{check_base_url, is_loopback_url};
+use crate::provider::{AuthScheme, Op, Pace, ProviderId, Spec, Support};
+use crate::sandbox;
+
+/// The profile that stands for environment variables alone.
+const ENV_PROFILE: &str = "env";
+
+/// The profile that stands for the built-in sandbox.
+const SANDBOX_PROFILE: &str = "sandbox";
+
+/// The environment at start; an empty variable counts as unset.
+#[derive(Debug, Clone, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// Takes the variables of this process.
+    pub fn of_process() -> Self {
+        Env::from_pairs(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+    }
+
+    /// Takes the given variables.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Env(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// Returns a variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Reads a variable that says yes or no.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.get(name).map(str::to_lowercase).as_deref() {
+            None => Ok(None),
+            Some("1" | "true" | "yes" | "on") => Ok(Some(true)),
+            Some("0" | "false" | "no" | "off") => Ok(Some(false)),
+            Some(_) => Err(Error::new(Kind::Config, format!("{name} is neither true nor false"))),
+        }
+    }
+}
+
+/// Where a value was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A command-line flag.
+    Flag,
+    /// An environment variable.
+    Env(String),
+    /// The profile in the file.
+    Profile,
+    /// `[defaults]` in the file.
+    Defaults,
+    /// mbx itself.
+    BuiltIn,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag => f.write_str("flag"),
+            Origin::Env(name) => write!(f, "variable {name}"),
+            Origin::Profile => f.write_str("profile"),
+            Origin::Defaults => f.write_str("defaults"),
+            Origin::BuiltIn => f.write_str("built in"),
+        }
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A value and where it was found.
+#[derive(Debug, Clone)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was found.
+    pub origin: Origin,
+}
+
+impl<T> Sourced<T> {
+    /// Keeps a value with its origin.
+    pub fn new(value: T, origin: Origin) -> Self {
+        Sourced { value, origin }
+    }
+}
+
+/// One account: a provider, where its API lives, where its secret comes from. Nothing secret is read yet.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The name in the file, or `env`, or `sandbox`.
+    pub name: String,
+    /// The provider.
+    pub provider: ProviderId,
+    /// Whether it is the one to take among several of its kind.
+    pub is_default: bool,
+    /// Where the API lives.
+    pub base_url: Option<Sourced<String>>,
+    /// Who logs in, where the provider asks for a user.
+    pub user: Option<Sourced<String>>,
+    /// The token, key or password.
+    pub secret: Option<Sourced<SecretRef>>,
+    /// The seed of one-time codes.
+    pub totp: Option<Sourced<SecretRef>>,
+    /// The provider's own settings.
+    pub settings: BTreeMap<String, Sourced<String>>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// A file with a certificate to trust besides the system's.
+    pub ca_file: Option<Sourced<PathBuf>>,
+    /// Speed and patience.
+    pub pace: Sourced<Pace>,
+    /// Whether undocumented routes may be used.
+    pub allow_unverified: Sourced<bool>,
+    /// Whether the built-in sandbox stands in for the provider.
+    pub sandbox: Sourced<bool>,
+}
+
+impl Profile {
+    /// Returns every value with its origin, secrets as `(set)`.
+    pub fn values(&self) -> Vec<(String, String, Origin)> {
+        let mut values = vec![("provider".to_owned(), self.provider.to_string(), Origin::Profile)];
+        let mut add = |key: &str, value: String, origin: &Origin| values.push((key.to_owned(), value, origin.clone()));
+        if let Some(url) = &self.base_url {
+            add("base_url", url.value.clone(), &url.origin);
+        }
+        if let Some(user) = &self.user {
+            add("user", user.value.clone(), &user.origin);
+        }
+        for (key, secret) in [("secret", &self.secret), ("totp", &self.totp)] {
+            if let Some(secret) = secret {
+                add(key, format!("(set) from {}", secret.value), &secret.origin);
+            }
+        }
+        for (key, setting) in &self.settings {
+            add(key, setting.value.clone(), &setting.origin);
+        }
+        for (name, _) in &self.headers {
+            add(&format!("headers.{name}"), "(set)".to_owned(), &Origin::Profile);
+        }
+        if let Some(file) = &self.ca_file {
+            add("ca_file", file.value.display().to_string(), &file.origin);
+        }
+        let pace = self.pace.value;
+        add("pace.concurrency", pace.concurrency.to_string(), &self.pace.origin);
+        add("pace.per_minute", pace.per_minute.map_or("no limit".to_owned(), |n| n.to_string()), &self.pace.origin);
+        add("allow_unverified", self.allow_unverified.value.to_string(), &self.allow_unverified.origin);
+        add("sandbox", self.sandbox.value.to_string(), &self.sandbox.origin);
+        values
+    }
+}
+
+/// Which profiles a command is for.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `--provider`.
+    pub provider: Option<ProviderId>,
+    /// `--profile`, possibly several.
+    pub profiles: Vec<String>,
+    /// `--all-profiles`.
+    pub all: bool,
+    /// `--sandbox`.
+    pub sandbox: bool,
+}
+
+/// The configuration: the file, if there is one, and the environment.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was or would be read from.
+    pub path: PathBuf,
+    /// Whether the file exists.
+    pub exists: bool,
+    env: Env,
+    default_profile: Option<String>,
+    defaults: BTreeMap<String, String>,
+    profiles: BTreeMap<String, Table>,
+}
+
+const TOP_KEYS: &[&str] = &["default_profile", "defaults", "profiles"];
+const DEFAULT_KEYS: &[&str] = &["color", "output"];
+const PROFILE_KEYS: &[&str] = &[
+    "allow_unverified",
+    "base_url",
+    "ca_file",
+    "default",
+    "headers",
+    "pace",
+    "provider",
+    "sandbox",
+    "secret",
+    "totp",
+    "user",
+];
+const PACE_KEYS: &[&str] = &["concurrency", "per_minute"];
+
+impl Config {
+    /// Reads the file named by the flag, else by `MBX_CONFIG`, else at its usual place, where it may be missing.
+    pub fn load(flag: Option<&Path>, env: Env) -> Result<Self> {
+        let named = flag.map(Path::to_owned).or_else(|| env.get("MBX_CONFIG").map(PathBuf::from));
+        let must_exist = named.is_some();
+        let path = match named {
+            Some(path) => path,
+            None => etcetera::choose_base_strategy()
+                .map_err(|_| {
+                    Error::new(Kind::Config, "there is no home folder to look for a configuration in")
+                        .hint("set HOME or MBX_CONFIG")
+                })?
+                .config_dir()
+                .join("mbx/config.toml"),
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => None,
+            Err(error) => return Err(Error::new(Kind::Config, format!("cannot read {}: {error}", path.display()))),
+        };
+        let mut config = Config {
+            exists: text.is_some(),
+            env,
+            default_profile: None,
+            defaults: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            path,
+        };
+        let wrong =
+            |config: &Config, why: String| Error::new(Kind::Config, format!("{}: {why}", config.path.display()));
+        if let Some(text) = text {
+            let table: Table = text.parse().map_err(|error: toml::de::Error| wrong(&config, syntax(&error, &text)))?;
+            config.take(table).map_err(|why| wrong(&config, why))?;
+        }
+        Ok(config)
+    }
+
+    fn take(&mut self, table: Table) -> Result<(), String> {
+        check_keys(&table, TOP_KEYS, "")?;
+        for (key, value) in table {
+            match (key.as_str(), value) {
+                ("default_profile", Value::String(name)) => self.default_profile = Some(name),
+                ("defaults", Value::Table(defaults)) => {
+                    check_keys(&defaults, DEFAULT_KEYS, "in [defaults] ")?;
+                    for (key, value) in defaults {
+                        let text = value.as_str().ok_or_else(|| format!("`defaults.{key}` is a text"))?;
+                        self.defaults.insert(key, text.to_owned());
+                    }
+                }
+                ("profiles", Value::Table(profiles)) => {
+                    for (name, value) in profiles {
+                        let Value::Table(profile) = value else { return Err(format!("[profiles.{name}] is a table")) };
+                        self.profiles.insert(name, profile);
+                    }
+                }
+                (key, _) => return Err(format!("`{key}` is of the wrong type")),
+            }
+        }
+        if let Some(name) = self.default_profile.as_ref().filter(|name| !self.profiles.contains_key(*name)) {
+            return Err(format!("default_profile is {name:?}, and there is no [profiles.{name}]"));
+        }
+        // Every profile is read once here, so that a mistake in any of them is found by any command.
+        for name in self.profiles.keys() {
+            self.profile(name).map_err(|error| error.message.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the environment.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Returns the names of the profiles in the file.
+    pub fn profile_names(&self) -> impl Iterator<Item = &str> {
+        self.profiles.keys().map(String::as_str)
+    }
+
+    /// Returns the name of the default profile.
+    pub fn default_profile(&self) -> Option<&str> {
+        self.default_profile.as_deref()
+    }
+
+    /// Returns a value that has a flag, a variable and a place in `[defaults]`.
+    pub fn general(&self, key: &str, flag: Option<String>, built_in: &str) -> Sourced<String> {
+        let variable = format!("MBX_{}", key.to_uppercase());
+        if let Some(value) = flag {
+            return Sourced::new(value, Origin::Flag);
+        }
+        if let Some(value) = self.env.get(&variable) {
+            return Sourced::new(value.to_owned(), Origin::Env(variable));
+        }
+        match self.defaults.get(key) {
+            Some(value) => Sourced::new(value.clone(), Origin::Defaults),
+            None => Sourced::new(built_in.to_owned(), Origin::BuiltIn),
+        }
+    }
+
+    /// Reads one profile of the file, with the environment over it.
+    pub fn profile(&self, name: &str) -> Result<Profile> {
+        let Some(table) = self.profiles.get(name) else {
+            let known: Vec<_> = self.profile_names().collect();
+            let error = Error::new(Kind::Config, format!("there is no profile {name}"));
+            return Err(if known.is_empty() {
+                error.hint(format!("{} has none", self.path.display()))
+            } else {
+                error.hint(format!("the profiles are {}", known.join(", ")))
+            });
+        };
+        let wrong = |why: String| Error::new(Kind::Config, format!("[profiles.{name}] {why}"));
+        let provider: ProviderId = match table.get("provider").and_then(Value::as_str) {
+            Some(text) => text.parse().map_err(|why| wrong(format!("has an unknown `provider` {text:?}: {why}")))?,
+            None => return Err(wrong("lacks `provider`".to_owned())),
+        };
+        let spec = adapters::spec(provider);
+        check_profile_keys(table, spec).map_err(wrong)?;
+        let mut profile = self.from_env(name, spec)?;
+        self.add_table(&mut profile, table, spec).map_err(wrong)?;
+        Ok(profile)
+    }
+
+    /// Reads what the environment says of a provider.
+    fn from_env(&self, name: &str, spec: &'static Spec) -> Result<Profile> {
+        let prefix = format!("MBX_{}", spec.id.as_str().to_uppercase());
+        let text = |key: &str| {
+            let variable = format!("{prefix}_{key}");
+            self.env.get(&variable).map(|value| Sourced::new(value.to_owned(), Origin::Env(variable.clone())))
+        };
+        let secret = |key: &str| {
+            let (variable, file) = (format!("{prefix}_{key}"), format!("{prefix}_{key}_FILE"));
+            match (self.env.get(&variable), self.env.get(&file)) {
+                (Some(_), _) => Some(Sourced::new(SecretRef::Env(variable.clone()), Origin::Env(variable))),
+                (None, Some(path)) => Some(Sourced::new(SecretRef::File(path.into()), Origin::Env(file))),
+                (None, None) => None,
+            }
+        };
+        let settings = spec.settings.iter().filter_map(|s| Some((s.key.to_owned(), text(&s.key.to_uppercase())?)));
+        let flag = |variable: String| -> Result<Sourced<bool>> {
+            Ok(match self.env.flag(&variable)? {
+                Some(value) => Sourced::new(value, Origin::Env(variable)),
+                None => Sourced::new(false, Origin::BuiltIn),
+            })
+        };
+        Ok(Profile {
+            name: name.to_owned(),
+            provider: spec.id,
+            is_default: false,
+            base_url: text("BASE_URL").or_else(|| Some(Sourced::new(spec.base_url?.to_owned(), Origin::BuiltIn))),
+            user: text("USER"),
+            secret: secret(spec.secret_name),
+            totp: secret("TOTP_SECRET"),
+            settings: settings.collect(),
+            headers: Vec::new(),
+            ca_file: text("CA_FILE").map(|file| Sourced::new(file.value.into(), file.origin)),
+            pace: Sourced::new(spec.pace, Origin::BuiltIn),
+            allow_unverified: flag(format!("{prefix}_ALLOW_UNVERIFIED"))?,
+            sandbox: flag("MBX_SANDBOX".to_owned())?,
+        })
+    }
+
+    /// Adds what the file says, where the environment has not spoken.
+    fn add_table(&self, profile: &mut Profile, table: &Table, spec: &Spec) -> Result<(), String> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let silent = |origin: Option<&Origin>| !matches!(origin, Some(Origin::Env(_)));
+        let text = |key: &str| match table.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(Sourced::new(text.clone(), Origin::Profile))),
+            Some(_) => Err(format!("has a `{key}` that is not a text")),
+        };
+        let flag = |key: &str| match table.get(key) {
+            None => Ok(None),
+            Some(Value::Boolean(value)) => Ok(Some(*value)),
+            Some(_) => Err(format!("has a `{key}` that is neither true nor false")),
+        };
+        if let Some(url) = text("base_url")?.filter(|_| silent(profile.base_url.as_ref().map(|u| &u.origin))) {
+            check_base_url(&url.value).map_err(|why| format!("has a bad `base_url`: {why}"))?;
+            profile.base_url = Some(url);
+        }
+        if let Some(user) = text("user")?.filter(|_| silent(profile.user.as_ref().map(|u| &u.origin))) {
+            profile.user = Some(user);
+        }
+        for (key, place) in [("secret", &mut profile.secret), ("totp", &mut profile.totp)] {
+            if let Some(value) = table.get(key) {
+                let secret = SecretRef::parse(value, key, folder)?;
+                if silent(place.as_ref().map(|s| &s.origin)) {
+                    *place = Some(Sourced::new(secret, Origin::Profile));
+                }
+            }
+        }
+        for setting in spec.settings {
+            if let Some(value) = text(setting.key)? {
+                profile.settings.entry(setting.key.to_owned()).or_insert(value);
+            }
+        }
+        if let Some(file) = text("ca_file")?.filter(|_| profile.ca_file.is_none()) {
+            profile.ca_file = Some(Sourced::new(folder.join(file.value), Origin::Profile));
+        }
+        if let Some(headers) = table.get("headers") {
+            let headers = headers.as_table().ok_or("has `headers` that are not a table")?;
+            for (name, value) in headers {
+                let value = value.as_str().ok_or_else(|| format!("has a header {name} that is not a text"))?;
+                profile.headers.push((name.clone(), value.to_owned()));
+            }
+        }
+        if let Some(pace) = table.get("pace") {
+            let pace = pace.as_table().ok_or("has a `pace` that is not a table")?;
+            check_keys(pace, PACE_KEYS, "in `pace` ")?;
+            let number = |key: &str| match pace.get(key) {
+                None => Ok(None),
+                Some(Value::Integer(n @ 1..=100_000)) => Ok(u32::try_from(*n).ok()),
+                Some(_) => Err(format!("has a `pace.{key}` that is not a number from 1 to 100000")),
+            };
+            let built_in = profile.pace.value;
+            profile.pace = Sourced::new(
+                Pace {
+                    concurrency: number("concurrency")?.map_or(built_in.concurrency, |n| n as usize),
+                    per_minute: number("per_minute")?.or(built_in.per_minute),
+                    ..built_in
+                },
+                Origin::Profile,
+            );
+        }
+        profile.is_default = flag("default")?.unwrap_or_default();
+        for (key, place) in [("allow_unverified", &mut profile.allow_unverified), ("sandbox", &mut profile.sandbox)] {
+            if let Some(value) = flag(key)?.filter(|_| silent(Some(&place.origin))) {
+                *place = Sourced::new(value, Origin::Profile);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the profiles a command is for; one, unless several were asked for.
+    pub fn choose(&self, choice: &Choice) -> Result<Vec<Profile>> {
+        let mut chosen = if choice.all {
+            let all = self.profile_names().map(|name| self.profile(name)).collect::<Result<Vec<_>>>()?;
+            if all.is_empty() {
+                return Err(Error::new(Kind::Config, format!("there are no profiles in {}", self.path.display())));
+            }
+            all
+        } else if choice.profiles.is_empty() {
+            vec![self.one(choice)?]
+        } else {
+            choice.profiles.iter().map(|name| self.profile(name)).collect::<Result<Vec<_>>>()?
+        };
+        if let Some(wanted) = choice.provider {
+            if let Some(other) = chosen.iter().find(|profile| profile.provider != wanted && !choice.all) {
+                let message = format!("profile {} is for {}, not for {wanted}", other.name, other.provider);
+                return Err(Error::new(Kind::Config, message));
+            }
+            chosen.retain(|profile| profile.provider == wanted);
+        }
+        Ok(chosen.into_iter().map(|profile| finish(profile, choice.sandbox)).collect())
+    }
+
+    fn one(&self, choice: &Choice) -> Result<Profile> {
+        let all = self.profile_names().map(|name| self.profile(name)).collect::<Result<Vec<_>>>()?;
+        let fitting: Vec<&Profile> =
+            all.iter().filter(|profile| choice.provider.is_none_or(|wanted| profile.provider == wanted)).collect();
+        let marked = fitting.iter().filter(|profile| profile.is_default).collect::<Vec<_>>();
+        match (fitting.as_slice(), marked.as_slice()) {
+            (_, [marked]) if choice.provider.is_some() => return Ok((**marked).clone()),
+            ([only], _) => return Ok((*only).clone()),
+            _ => {}
+        }
+        if let Some(default) = fitting.iter().find(|p| Some(p.name.as_str()) == self.default_profile.as_deref()) {
+            return Ok((*default).clone());
+        }
+        if let [_, _, ..] = fitting[..] {
+            let names: Vec<_> = fitting.iter().map(|profile| profile.name.as_str()).collect();
+            let kind = choice.provider.map(|id| format!(" for {id}")).unwrap_or_default();
+            return Err(Error::new(Kind::Config, format!("there are several profiles{kind}: {}", names.join(", ")))
+                .hint("name one with --profile, or mark one with `default = true`"));
+        }
+        if let Some(provider) = choice.provider {
+            return self.from_env(ENV_PROFILE, adapters::spec(provider));
+        }
+        let by_env: Vec<Profile> = ProviderId::ALL
+            .into_iter()
+            .map(|id| self.from_env(ENV_PROFILE, adapters::spec(id)))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .filter(|profile| profile.secret.is_some())
+            .collect();
+        match <[Profile; 1]>::try_from(by_env) {
+            Ok([only]) => Ok(only),
+            Err(_) => Err(Error::new(Kind::Config, "which provider? none is named and no profile is the default one")
+                .hint("add --provider NAME, or --provider NAME --sandbox to try mbx without an account")),
+        }
+    }
+}
+
+/// Applies what holds for the sandbox and for this machine.
+fn finish(mut profile: Profile, sandbox_flag: bool) -> Profile {
+    let spec = adapters::spec(profile.provider);
+    if sandbox_flag {
+        profile.sandbox = Sourced::new(true, Origin::Flag);
+    }
+    // Asked for by flag or variable, it is not the profile's own account; a profile that is a sandbox keeps its name.
+    if profile.sandbox.value && profile.sandbox.origin != Origin::Profile {
+        SANDBOX_PROFILE.clone_into(&mut profile.name);
+    }
+    if profile.sandbox.value {
+        let set = |value: &str| Some(Sourced::new(value.to_owned(), Origin::BuiltIn));
+        profile.base_url = None;
+        profile.secret = Some(Sourced::new(SecretRef::Sandbox(sandbox::KEY), Origin::BuiltIn));
+        profile.user = (spec.auth == AuthScheme::Basic).then(|| set(sandbox::BOX_USER)).flatten();
+        profile.totp = None;
+        profile.ca_file = None;
+        profile.settings = spec.settings.iter().filter_map(|s| Some((s.key.to_owned(), set(s.sandbox?)?))).collect();
+        // What is not documented can do no harm here, and a tour without it would stop half-way.
+        profile.allow_unverified = Sourced::new(true, Origin::BuiltIn);
+    }
+    if profile.sandbox.value || profile.base_url.as_ref().is_some_and(|url| is_loopback_url(&url.value)) {
+        // Nothing on this machine needs sparing.
+        profile.pace.value.per_minute = None;
+        profile.pace.value.poll = Duration::from_millis(100);
+    }
+    profile
+}
+
+/// Returns the `export` lines that point mbx at a sandbox listening on `address`.
+pub fn sandbox_exports(base_url: impl Fn(ProviderId) -> String) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    for id in ProviderId::ALL {
+        let spec = adapters::spec(id);
+        let prefix = format!("MBX_{}", id.as_str().to_uppercase());
+        let mut add = |key: &str, value: &str| lines.push((format!("{prefix}_{key}"), value.to_owned()));
+        add("BASE_URL", &base_url(id));
+        if spec.auth == AuthScheme::Basic {
+            add("USER", sandbox::BOX_USER);
+        }
+        add(spec.secret_name, sandbox::KEY);
+        for setting in spec.settings {
+            if let Some(value) = setting.sandbox {
+                add(&setting.key.to_uppercase(), value);
+            }
+        }
+        if Op::ALL.into_iter().any(|op| matches!((spec.support)(op), Support::Unverified(_))) {
+            add("ALLOW_UNVERIFIED", "true");
+        }
+    }
+    lines
+}
+
+fn check_profile_keys(table: &Table, spec: &Spec) -> Result<(), String> {
+    let own: Vec<&str> = spec.settings.iter().map(|setting| setting.key).collect();
+    for key in table.keys().filter(|key| !own.contains(&key.as_str())) {
+        let others = ProviderId::ALL.into_iter().map(adapters::spec);
+        if let Some(other) = others.into_iter().find(|other| other.settings.iter().any(|s| s.key == key)) {
+            return Err(format!("has `{key}`, which is a key of {} and not of {}", other.id, spec.id));
+        }
+        if matches!(key.as_str(), "user" | "totp") && spec.auth != AuthScheme::Basic {
+            return Err(format!(
+                "has `{key}`, and {} logs in with a {} alone",
+                spec.id,
+                spec.secret_name.to_lowercase()
+            ));
+        }
+    }
+    let known: Vec<&str> = PROFILE_KEYS.iter().copied().chain(own).collect();
+    check_keys(table, &known, "")
+}
+
+fn check_keys(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
+    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let near = known.iter().map(|known| (strsim::jaro_winkler(known, key), *known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(match near {
+        Some((likeness, near)) if likeness > 0.8 => {
+            format!("{place}has an unknown key `{key}`; did you mean `{near}`?")
+        }
+        _ => format!("{place}has an unknown key `{key}`; the keys are {}", known.join(", ")),
+    })
+}
+
+/// Returns the place and kind of a syntax error, without the line itself: it may hold a secret.
+fn syntax(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+    format!("line {line}: {}", error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str, env: &[(&str, &str)]) -> Result<Config> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        fs::write(&path, text).expect("the file is written");
+        Config::load(Some(&path), Env::from_pairs(env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))))
+    }
+
+    #[track_caller]
+    fn refused(text: &str, words: &str) {
+        let error = config(text, &[]).expect_err("it is wrong");
+        assert_eq!(error.kind, Kind::Config);
+        assert!(error.message.contains(words), "{error}");
+    }
+
+    const TWO: &str = r#"
+        [profiles.a]
+        provider = "emboux"
+        secret = { env = "A" }
+        [profiles.b]
+        provider = "emboux"
+        secret = { env = "B" }
+        default = true
+    "#;
+
+    #[test]
+    fn mistakes_are_named_with_a_next_step() {
+        refused("[profiles.a]\nprovidr = \"emboux\"", "lacks `provider`");
+        refused("[profiles.a]\nprovider = \"embux\"", "the providers are");
+        refused("[profiles.a]\nprovider = \"emboux\"\nsecert = 1", "did you mean `secret`?");
+        refused("[profiles.a]\nprovider = \"emboux\"\nsecret = \"hunter22\"", "a secret as it is");
+        refused("[profiles.a]\nprovider = \"emboux\"\nuser = \"x\"", "logs in with a api_key alone");
+        refused(
+            "[profiles.a]\nprovider = \"emboux\"\nbase_url = \"http://example.com\"",
+            "plain http is for loopback only",
+        );
+        refused("default_profile = \"x\"", "there is no [profiles.x]");
+        refused("a = ", "line 1");
+    }
+
+    #[test]
+    fn a_literal_secret_is_not_repeated() {
+        for text in
+            ["[profiles.a]\nprovider = \"emboux\"\nsecret = \"hunter22\"", "[profiles.a]\nsecret = \"hunter22\" x"]
+        {
+            let error = config(text, &[]).expect_err("it is wrong");
+            assert!(!error.message.contains("hunter22"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variable_goes_before_the_profile() {
+        let config = config(TWO, &[("MBX_EMBOUX_API_KEY", "k")]).expect("it is good");
+        let profile = config.profile("a").expect("it is there");
+        assert_eq!(profile.secret.expect("set").origin, Origin::Env("MBX_EMBOUX_API_KEY".to_owned()));
+    }
+
+    #[test]
+    fn the_marked_profile_of_several_is_taken() {
+        let config = config(TWO, &[]).expect("it is good");
+        let choice = Choice { provider: Some(ProviderId::Emboux), ..Choice::default() };
+        assert_eq!(config.choose(&choice).expect("one is marked")[0].name, "b");
+        let error = config.choose(&Choice::default()).expect_err("two are there");
+        assert!(error.message.contains("a, b"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_alone_is_enough() {
+        let config = config("", &[("MBX_LITEMAIL_API_KEY", "k"), ("MBX_EMBOUX_API_KEY", "")]).expect("it is good");
+        let profile = &config.choose(&Choice::default()).expect("one provider has a key")[0];
+        assert_eq!((profile.name.as_str(), profile.provider), ("env", ProviderId::Litemail));
+    }
+
+    #[test]
+    fn the_sandbox_is_never_fallen_into() {
+        let config = config("", &[]).expect("it is good");
+        let choice = Choice { provider: Some(ProviderId::Emboux), ..Choice::default() };
+        let profile = &config.choose(&choice).expect("a bare one")[0];
+        assert!(!profile.sandbox.value && profile.secret.is_none());
+        let profile = &config.choose(&Choice { sandbox: true, ..choice }).expect("the sandbox")[0];
+        assert_eq!((profile.name.as_str(), profile.sandbox.value), ("sandbox", true));
+    }
+}

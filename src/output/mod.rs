@@ -1,0 +1,375 @@
+//! Where results and messages go, and in which format. Results go to standard output and nothing else does.
+
+pub mod rows;
+mod text;
+
+use std::cmp::Ordering;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::str::FromStr;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use serde_json::Value;
+use tabled::builder::Builder;
+use tabled::settings::object::Segment;
+use tabled::settings::peaker::PriorityMax;
+use tabled::settings::{Alignment, Modify, Padding, Style, Width};
+
+pub use rows::{Column, Look, Outcome, Row, Shape, Source};
+pub use text::{escape, guard_formula};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Bytes, Stamp};
+use crate::provider::Listing;
+
+/// What stands in a table where a provider says nothing.
+const NOTHING: &str = "–";
+
+/// A format of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for people.
+    Table,
+    /// One object, or one array.
+    Json,
+    /// One object a line, as they arrive.
+    Jsonl,
+    /// Header and rows, as they arrive.
+    Csv,
+    /// One column, bare, as they arrive.
+    Value,
+}
+
+impl FromStr for Format {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "table" => Format::Table,
+            "json" => Format::Json,
+            "jsonl" => Format::Jsonl,
+            "csv" => Format::Csv,
+            "value" => Format::Value,
+            _ => return Err("the formats are table, json, jsonl, csv and value".to_owned()),
+        })
+    }
+}
+
+impl Format {
+    /// Returns true when errors are JSON too, one line of it.
+    pub fn is_json(self) -> bool {
+        matches!(self, Format::Json | Format::Jsonl)
+    }
+}
+
+/// How results are shown.
+#[derive(Debug, Clone)]
+pub struct Out {
+    /// The format.
+    pub format: Format,
+    /// The columns asked for.
+    pub columns: Option<Vec<String>>,
+    /// Whether table and CSV have no heading.
+    pub no_headers: bool,
+    /// The key to sort by; a minus in front turns the order.
+    pub sort: Option<String>,
+    /// How many rows at most.
+    pub limit: Option<usize>,
+    /// Whether notes are left out.
+    pub quiet: bool,
+}
+
+impl Out {
+    /// Tells the user something besides the result, on standard error.
+    pub fn note(&self, note: &str) {
+        if !self.quiet {
+            message("note", note);
+        }
+    }
+
+    /// Warns the user on standard error, also when notes are left out.
+    pub fn warn(&self, warning: &str) {
+        message("warning", warning);
+    }
+
+    /// Shows an error on standard error: lines for people, one JSON object for programs.
+    pub fn error(&self, error: &Error) {
+        if self.format.is_json() {
+            let _ = writeln!(io::stderr(), "{}", error.to_json());
+            return;
+        }
+        for (label, text) in error.lines() {
+            message(label, &text);
+        }
+    }
+
+    /// Shows text that is made for another program, such as a script, as it is.
+    pub fn text(&self, text: &str) -> Result<()> {
+        let mut sink = Sink::new();
+        sink.write(format_args!("{text}"))?;
+        sink.flush()
+    }
+
+    /// Shows one thing.
+    pub fn one(&self, shape: &Shape, row: Row) -> Result<()> {
+        let columns = self.columns(shape, row.contains_key("password"))?;
+        let mut sink = Sink::new();
+        match self.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&row).expect("rows are plain JSON");
+                sink.write(format_args!("{text}\n"))?;
+            }
+            Format::Table => sink.write(format_args!("{}", self.table(&columns, &[row])))?,
+            Format::Jsonl | Format::Csv | Format::Value => {
+                self.head(&mut sink, &columns)?;
+                self.line(&mut sink, &columns, &row)?;
+            }
+        }
+        sink.flush()
+    }
+
+    /// Shows a list that is at hand.
+    pub async fn all(&self, shape: &Shape, rows: Vec<Row>) -> Result<()> {
+        self.list(shape, futures_util::stream::iter(rows.into_iter().map(Ok)).boxed()).await
+    }
+
+    /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
+    pub async fn list(&self, shape: &Shape, mut rows: Listing<'_, Row>) -> Result<()> {
+        let columns = self.columns(shape, false)?;
+        let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
+        let mut sink = Sink::new();
+        if sort.is_none() && matches!(self.format, Format::Jsonl | Format::Csv | Format::Value) {
+            self.head(&mut sink, &columns)?;
+            let mut shown = 0;
+            loop {
+                // What is written is sent on before anything is waited for.
+                let row = match rows.try_next().now_or_never() {
+                    Some(row) => row?,
+                    None => {
+                        sink.flush()?;
+                        rows.try_next().await?
+                    }
+                };
+                let Some(row) = row else { break };
+                if self.limit == Some(shown) {
+                    self.tell_cut(shown);
+                    break;
+                }
+                self.line(&mut sink, &columns, &row)?;
+                shown += 1;
+            }
+            return sink.flush();
+        }
+        let mut all: Vec<Row> = match (self.limit, &sort) {
+            (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
+            _ => rows.try_collect().await?,
+        };
+        if let Some((key, descending)) = sort {
+            all.sort_by(|a, b| {
+                let order = compare(cell(a, key), cell(b, key));
+                if descending { order.reverse() } else { order }
+            });
+        }
+        if let Some(limit) = self.limit.filter(|limit| all.len() > *limit) {
+            all.truncate(limit);
+            self.tell_cut(limit);
+        }
+        match self.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&all).expect("rows are plain JSON");
+                sink.write(format_args!("{text}\n"))?;
+            }
+            Format::Table => sink.write(format_args!("{}", self.table(&columns, &all)))?,
+            Format::Jsonl | Format::Csv | Format::Value => {
+                self.head(&mut sink, &columns)?;
+                for row in &all {
+                    self.line(&mut sink, &columns, row)?;
+                }
+            }
+        }
+        sink.flush()
+    }
+
+    fn tell_cut(&self, shown: usize) {
+        self.note(&format!("there are more; --limit {shown} cut the list here"));
+    }
+
+    /// Returns the columns to show: those asked for, or the usual ones of the format.
+    fn columns(&self, shape: &Shape, password: bool) -> Result<Vec<Column>> {
+        let as_column = |key: &'static str| {
+            let usual = shape.table.iter().find(|column| column.key == key).copied();
+            usual.unwrap_or(Column { key, head: key, look: look_of(key) })
+        };
+        let mut columns = match (&self.columns, self.format) {
+            (Some(wanted), _) => {
+                wanted.iter().map(|key| known_key(shape, key).map(as_column)).collect::<Result<Vec<_>>>()?
+            }
+            (None, Format::Table) => shape.table.to_vec(),
+            (None, Format::Value) => vec![as_column(shape.keys[0])],
+            (None, _) => shape.keys.iter().filter(|key| **key != "password").map(|key| as_column(key)).collect(),
+        };
+        if password && self.columns.is_none() && self.format != Format::Value {
+            columns.push(Column { key: "password", head: "PASSWORD", look: Look::Text });
+        }
+        if self.format == Format::Value && columns.len() != 1 {
+            return Err(Error::new(Kind::Usage, "-o value prints one column: name one with --columns"));
+        }
+        Ok(columns)
+    }
+
+    fn head(&self, sink: &mut Sink, columns: &[Column]) -> Result<()> {
+        if self.format == Format::Csv && !self.no_headers {
+            sink.csv(columns.iter().map(|column| column.key))?;
+        }
+        Ok(())
+    }
+
+    fn line(&self, sink: &mut Sink, columns: &[Column], row: &Row) -> Result<()> {
+        match self.format {
+            Format::Csv => sink.csv(columns.iter().map(|c| guard_formula(&plain(cell(row, c.key))).into_owned())),
+            Format::Value => sink.write(format_args!("{}\n", escape(&plain(cell(row, columns[0].key))))),
+            Format::Table | Format::Json | Format::Jsonl => {
+                sink.write(format_args!("{}\n", serde_json::to_string(row).expect("rows are plain JSON")))
+            }
+        }
+    }
+
+    fn table(&self, columns: &[Column], rows: &[Row]) -> String {
+        let mut builder = Builder::default();
+        if !self.no_headers {
+            builder.push_record(columns.iter().map(|column| column.head));
+        }
+        for row in rows {
+            builder.push_record(columns.iter().map(|c| escape(&shown(row, c)).into_owned()));
+        }
+        let mut table = builder.build();
+        table
+            .with(Style::empty())
+            .with(Modify::new(Segment::all()).with(Alignment::left()).with(Padding::new(0, 3, 0, 0)));
+        if io::stdout().is_terminal()
+            && let Some((width, _)) = terminal_size::terminal_size()
+        {
+            table.with(Width::wrap(usize::from(width.0)).priority(PriorityMax::right()));
+        }
+        table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+}
+
+/// Writes a labelled line to standard error, coloured on a terminal.
+fn message(label: &str, text: &str) {
+    let style = match label {
+        "error" => anstyle::AnsiColor::Red.on_default().bold(),
+        "warning" => anstyle::AnsiColor::Yellow.on_default().bold(),
+        _ => anstyle::AnsiColor::Cyan.on_default(),
+    };
+    let _ = writeln!(anstream::stderr(), "{style}{label}{style:#}: {}", escape(text));
+}
+
+/// Finds a key that can be a column.
+fn known_key(shape: &Shape, key: &str) -> Result<&'static str> {
+    if let Some(known) = shape.keys.iter().find(|known| **known == key) {
+        return Ok(known);
+    }
+    if key == "quota" && shape.keys.contains(&"quota.limit") {
+        return Ok("quota.limit");
+    }
+    Err(Error::new(Kind::Usage, format!("there is no column {key}"))
+        .hint(format!("the columns are {}", shape.keys.join(", "))))
+}
+
+fn sort_key(shape: &Shape, key: &str) -> Result<(&'static str, bool)> {
+    match key.strip_prefix('-') {
+        Some(key) => Ok((known_key(shape, key)?, true)),
+        None => Ok((known_key(shape, key)?, false)),
+    }
+}
+
+fn look_of(key: &str) -> Look {
+    match key {
+        "quota.used" | "quota.limit" => Look::Bytes,
+        "created_at" | "updated_at" => Look::Time,
+        _ => Look::Text,
+    }
+}
+
+fn cell<'a>(row: &'a Row, key: &str) -> &'a Value {
+    let mut parts = key.split('.');
+    let first = parts.next().and_then(|part| row.get(part)).unwrap_or(&Value::Null);
+    parts.fold(first, |value, part| value.get(part).unwrap_or(&Value::Null))
+}
+
+/// Returns a cell for programs: nothing for null, lists with blanks between.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a cell for people.
+fn shown(row: &Row, column: &Column) -> String {
+    let value = cell(row, column.key);
+    if column.key == "quota.limit" && cell(row, "quota.unlimited") == &Value::Bool(true) {
+        return "unlimited".to_owned();
+    }
+    match (value, column.look) {
+        (Value::Null, _) => NOTHING.to_owned(),
+        (Value::Bool(yes), _) => if *yes { "yes" } else { "no" }.to_owned(),
+        (Value::Number(n), Look::Bytes) => n.as_u64().map_or_else(|| n.to_string(), |n| Bytes(n).to_string()),
+        (Value::String(text), Look::Time) => match text.split_once('T') {
+            Some((date, time)) if time.len() >= 5 => format!("{date} {}", time.get(..5).unwrap_or(time)),
+            _ => text.clone(),
+        },
+        (Value::Array(items), _) if items.is_empty() => NOTHING.to_owned(),
+        (Value::Array(items), _) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        (other, _) => plain(other),
+    }
+}
+
+/// Orders cells: numbers by value, times by instant, texts without regard to case, nothing last.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Greater,
+        (_, Value::Null) => Ordering::Less,
+        (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
+        (a, b) => {
+            let (a, b) = (plain(a), plain(b));
+            match (Stamp::told(&a).sort_key(), Stamp::told(&b).sort_key()) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => a.to_lowercase().cmp(&b.to_lowercase()),
+            }
+        }
+    }
+}
+
+/// Standard output. A reader that has gone away ends the program quietly.
+struct Sink(BufWriter<io::Stdout>);
+
+impl Sink {
+    fn new() -> Self {
+        Sink(BufWriter::new(io::stdout()))
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
+        check(self.0.write_fmt(text))
+    }
+
+    fn csv<T: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = T>) -> Result<()> {
+        let mut line = csv::Writer::from_writer(Vec::new());
+        line.write_record(cells).expect("writing to memory does not fail");
+        check(self.0.write_all(&line.into_inner().expect("writing to memory does not fail")))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        check(self.0.flush())
+    }
+}
+
+fn check(result: io::Result<()>) -> Result<()> {
+    result.map_err(|error| match error.kind() {
+        // The reader of standard output has had enough, which is no failure.
+        io::ErrorKind::BrokenPipe => Error::new(Kind::Closed, "the reader of standard output has gone away"),
+        _ => Error::new(Kind::Internal, format!("cannot write to standard output: {error}")),
+    })
+}

@@ -1,0 +1,52 @@
+//! What a terminal, a table cell and a CSV cell may hold of what a server sent.
+
+use std::borrow::Cow;
+
+/// Escapes whatever could move the cursor, hide text or turn its direction.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_harmless(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_harmless(c: char) -> bool {
+    !(c.is_control()
+        || matches!(c,
+            '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
+}
+
+/// Guards a cell that a spreadsheet would run as a formula, by an apostrophe in front.
+pub fn guard_formula(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words_stay_and_tricks_show() {
+        assert_eq!(escape("Ada Lovelace, 100 %, Müller, 東京"), "Ada Lovelace, 100 %, Müller, 東京");
+        assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
+        assert_eq!(guard_formula("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
+        assert_eq!(guard_formula("ada@example.com"), "ada@example.com");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_harmful_is_left(text in ".{0,200}") {
+            prop_assert!(escape(&text).chars().all(is_harmless));
+        }
+    }
+}
