@@ -17,7 +17,7 @@ use crate::provider::ProviderId;
     disable_help_subcommand = true
 )]
 #[command(after_help = "Try it without an account: mbx create --provider litemail --sandbox ada@example.com")]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
@@ -27,7 +27,7 @@ pub struct Cli {
 /// The flags every command takes.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub(crate) struct Global {
     /// The kind of provider: hybridbox, emboux, litemail, qboxmail, mailinabox
     #[arg(short, long, global = true, value_name = "KIND")]
     pub(crate) provider: Option<ProviderId>,

@@ -2,6 +2,10 @@
 //! a part.
 
 mod cases;
+mod commands;
 mod conformance;
+mod contract;
+mod hostile;
+mod program;
 mod support;
 mod wire;

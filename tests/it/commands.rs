@@ -1,0 +1,283 @@
+//! What a user meets: password sources and sinks, re-running, waiting, dry runs, several profiles, refusals.
+
+use mbx::http::Method;
+use mbx::provider::ProviderId;
+use mbx::sandbox::{Answer, Fault, Sandbox};
+
+use crate::program::Mbx;
+
+const HELLO: &str = "hello@example.com";
+
+async fn on_emboux() -> (Sandbox, Mbx) {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux").env("MBX_OUTPUT", "json");
+    (sandbox, mbx)
+}
+
+fn held(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.addresses(ProviderId::Emboux).into_iter().filter(|a| !a.ends_with("full.example")).collect()
+}
+
+#[tokio::test]
+async fn a_password_comes_from_four_places_and_arrives_as_it_is() {
+    let (sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "from the variable");
+    mbx.file("password", "from the file\n");
+    let file = mbx.home.path().join("password");
+    mbx.run(&["create", "a@example.com", "--password-env", "NEW_PASSWORD"]).await.ok();
+    mbx.run(&["create", "b@example.com", "--password-file", &file.to_string_lossy()]).await.ok();
+    mbx.run_with_input(&["create", "c@example.com", "--password-stdin"], " from the pipe \r\n").await.ok();
+    let made = mbx.run(&["create", "d@example.com", "--generate-password", "--show-password"]).await.ok().json();
+    let generated = made["password"].as_str().expect("it is shown");
+    for (address, password) in [
+        ("a@example.com", "from the variable"),
+        ("b@example.com", "from the file"),
+        ("c@example.com", " from the pipe "),
+        ("d@example.com", generated),
+    ] {
+        assert!(sandbox.password_is(ProviderId::Emboux, address, password), "{address}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_password_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let (sandbox, mbx) = on_emboux().await;
+    let file = mbx.file("password", "secret-of-all");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("its mode is set");
+    let ran = mbx.run(&["create", HELLO, "--password-file", &file.to_string_lossy()]).await;
+    assert_eq!(ran.code, 3);
+    assert!(ran.error()["hint"].as_str().unwrap_or_default().contains("chmod 600"));
+    assert!(held(&sandbox).is_empty());
+}
+
+#[tokio::test]
+async fn a_generated_password_goes_to_a_new_private_file_before_the_request() {
+    let (sandbox, mbx) = on_emboux().await;
+    let out = mbx.home.path().join("new-password");
+    let create = ["create", HELLO, "--generate-password", "--password-out", &out.to_string_lossy()];
+    let made = mbx.run(&create).await.ok().json();
+    assert!(made.get("password").is_none());
+    let password = std::fs::read_to_string(&out).expect("the file is there");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, password.trim_end()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&out).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // It is never overwritten: the second run sends nothing.
+    sandbox.take_seen();
+    assert_eq!(mbx.run(&create).await.code, 17);
+    assert!(sandbox.take_seen().is_empty());
+    assert_eq!(std::fs::read_to_string(&out).expect("the file is there"), password);
+}
+
+#[tokio::test]
+async fn a_password_file_of_a_refused_create_is_removed_again() {
+    let (_sandbox, mbx) = on_emboux().await;
+    let out = mbx.home.path().join("new-password");
+    let out = out.to_string_lossy();
+    let full = mbx.run(&["create", "x@full.example", "--generate-password", "--password-out", &out]).await;
+    assert_eq!((full.code, full.error()["code"].as_str()), (10, Some("limit")));
+    assert!(!std::path::Path::new(&*out).exists());
+}
+
+#[tokio::test]
+async fn a_password_of_an_unsettled_create_is_kept() {
+    let (sandbox, mbx) = on_emboux().await;
+    let out = mbx.home.path().join("new-password");
+    sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
+    sandbox.fault(Fault::instead(Method::GET, "/", Answer::Cut));
+    let ran = mbx.run(&["create", HELLO, "--generate-password", "--password-out", &out.to_string_lossy()]).await;
+    assert_eq!((ran.code, ran.error()["effect"].as_str()), (15, Some("unknown")));
+    let password = std::fs::read_to_string(&out).expect("the file is there");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, password.trim_end()));
+}
+
+#[tokio::test]
+async fn a_password_command_that_fails_stops_the_create() {
+    let (sandbox, mbx) = on_emboux().await;
+    let out = mbx.home.path().join("given");
+    let tee = format!("tee '{}'", out.display());
+    mbx.run(&["create", HELLO, "--generate-password", "--password-command", &tee]).await.ok();
+    let given = std::fs::read_to_string(&out).expect("the command got it");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, given.trim_end()));
+    sandbox.take_seen();
+    let ran = mbx.run(&["create", "b@example.com", "--generate-password", "--password-command", "false"]).await;
+    assert_eq!(ran.code, 17);
+    assert!(sandbox.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_generated_password_must_go_somewhere() {
+    let (_sandbox, mbx) = on_emboux().await;
+    let ran = mbx.run(&["create", HELLO, "--generate-password"]).await;
+    assert_eq!((ran.code, ran.error()["code"].as_str()), (2, Some("usage")));
+    let ran = mbx.run(&["create", HELLO]).await;
+    assert_eq!((ran.code, ran.error()["code"].as_str()), (17, Some("refused")));
+}
+
+#[tokio::test]
+async fn a_create_can_be_run_again() {
+    let (sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd").env("OTHER", "second-Passw0rd");
+    let run = async |rest: &[&str]| mbx.run(&[&["create", HELLO, "--password-env"], rest].concat()).await;
+    assert_eq!(run(&["NEW_PASSWORD"]).await.ok().json()["outcome"], "created");
+    assert_eq!(run(&["NEW_PASSWORD"]).await.code, 7);
+    let again = run(&["OTHER", "--if-exists", "ok", "--show-password"]).await.ok().json();
+    assert_eq!((again["outcome"].as_str(), again.get("password")), (Some("exists"), None));
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "first-Passw0rd"));
+    let updated = run(&["OTHER", "--if-exists", "update", "--quota", "2G"]).await.ok().json();
+    assert_eq!(updated["outcome"], "updated");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "second-Passw0rd"));
+}
+
+#[tokio::test]
+async fn a_delete_needs_a_yes_and_can_be_run_again() {
+    let (sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd");
+    mbx.run(&["create", HELLO, "--password-env", "NEW_PASSWORD"]).await.ok();
+    sandbox.take_seen();
+    assert_eq!(mbx.run(&["delete", HELLO]).await.code, 17);
+    assert!(sandbox.take_seen().is_empty());
+    assert_eq!(mbx.run(&["delete", HELLO, "--yes"]).await.ok().json()["outcome"], "deleted");
+    assert_eq!(mbx.run(&["delete", HELLO, "--yes"]).await.code, 6);
+    let absent = mbx.run(&["delete", HELLO, "--yes", "--if-missing", "ok"]).await.ok();
+    assert_eq!(absent.json()["outcome"], "absent");
+    assert!(held(&sandbox).is_empty());
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_request_and_sends_none() {
+    let (sandbox, mbx) = on_emboux().await;
+    let ran = mbx.run(&["create", HELLO, "--generate-password", "--show-password", "--dry-run"]).await.ok();
+    let row = ran.json();
+    assert_eq!(row["outcome"], "planned");
+    let request = row["extra"]["request"].as_str().expect("the request is shown");
+    assert!(request.starts_with("POST ") && request.contains("(redacted)"), "{request}");
+    assert!(sandbox.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_formats_carry_the_same_list() {
+    let (_sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd");
+    for address in ["b@example.com", "a@example.com"] {
+        mbx.run(&["create", address, "--password-env", "NEW_PASSWORD"]).await.ok();
+    }
+    let list = async |rest: &[&str]| mbx.run(&[&["list", "--domain", "example.com"], rest].concat()).await.ok().stdout;
+    assert_eq!(list(&["-o", "value"]).await, "b@example.com\na@example.com\n");
+    assert_eq!(list(&["-o", "value", "--sort", "address"]).await, "a@example.com\nb@example.com\n");
+    assert_eq!(list(&["-o", "value", "--sort", "-id", "--limit", "1"]).await, "a@example.com\n");
+    assert_eq!(list(&["-o", "csv", "--columns", "address,id"]).await, "address,id\nb@example.com,1\na@example.com,2\n");
+    assert_eq!(list(&["-o", "csv", "--columns", "id", "--no-headers"]).await, "1\n2\n");
+    assert_eq!(list(&["-o", "jsonl"]).await.lines().count(), 2);
+    let table = list(&["-o", "table"]).await;
+    assert!(table.starts_with("ADDRESS         PROVIDER   STATUS   QUOTA   CREATED\n"), "{table}");
+    let wrong = mbx.run(&["list", "--columns", "adress"]).await;
+    assert_eq!((wrong.code, wrong.error()["code"].as_str()), (2, Some("usage")));
+}
+
+#[tokio::test]
+async fn a_cut_list_is_told() {
+    let (_sandbox, mbx) = on_emboux().await;
+    let ran = mbx.run(&["list", "--limit", "2", "-o", "csv"]).await.ok();
+    assert_eq!(ran.stdout.lines().count(), 3);
+    assert!(ran.stderr.contains("--limit 2 cut the list"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn several_profiles_are_listed_together() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::new().env("KEY", "sandbox");
+    let (one, two) = (sandbox.base_url(ProviderId::Emboux), sandbox.base_url(ProviderId::Qboxmail));
+    let text = format!(
+        "[profiles.one]\nprovider = \"emboux\"\nbase_url = \"{one}\"\nsecret = {{ env = \"KEY\" }}\n\
+         [profiles.two]\nprovider = \"qboxmail\"\nbase_url = \"{two}\"\nsecret = {{ env = \"KEY\" }}\nallow_unverified = true\n"
+    );
+    let file = mbx.file(".config/mbx/config.toml", &text);
+    let ran = mbx.run(&["list", "--all-profiles", "--domain", "full.example", "-o", "json"]).await.ok();
+    let profiles: Vec<_> = ran.json().as_array().expect("a list").iter().map(|row| row["profile"].clone()).collect();
+    assert_eq!(profiles, ["one", "one", "one", "two", "two", "two"]);
+    std::fs::write(file, text.replace("allow_unverified = true", "")).expect("the file is written");
+    let ran = mbx.run(&["list", "-P", "one", "-P", "two", "--domain", "full.example", "-o", "json"]).await;
+    assert_eq!(ran.code, 14);
+    assert_eq!(ran.json().as_array().map(Vec::len), Some(3), "what could be read is shown");
+    assert!(ran.error()["message"].as_str().unwrap_or_default().contains("profile two"), "{ran:?}");
+    assert_eq!(mbx.run(&["get", "-P", "one", "-P", "two", "one@full.example"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_being_set_up_is_waited_for() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "litemail").env("MBX_OUTPUT", "json");
+    assert_eq!(mbx.run(&["create", "a@example.com"]).await.ok().json()["status"], "pending");
+    assert_eq!(mbx.run(&["create", "b@example.com", "--wait"]).await.ok().json()["status"], "active");
+    let late = mbx.run(&["create", "c@example.com", "--wait=active", "--timeout", "0s"]).await;
+    assert_eq!((late.code, late.error()["code"].as_str()), (16, Some("timeout")));
+    assert_eq!(late.json()["outcome"], "created", "what was made is told all the same");
+}
+
+#[tokio::test]
+async fn a_missing_secret_names_what_would_help() {
+    let mbx = Mbx::new();
+    let ran = mbx.run(&["list", "-p", "emboux"]).await;
+    assert_eq!(ran.code, 3);
+    for word in ["MBX_EMBOUX_API_KEY", "`secret` in a profile", "--sandbox"] {
+        assert!(ran.stderr.contains(word), "{}", ran.stderr);
+    }
+    let ran = mbx.run(&["list", "-p", "litemail"]).await;
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("MBX_LITEMAIL_BASE_URL"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn the_provider_list_is_the_matrix() {
+    let ran = Mbx::new().run(&["provider", "list", "-o", "json"]).await.ok();
+    let rows = ran.json();
+    let rows = rows.as_array().expect("a list");
+    assert_eq!(rows.len(), mbx::provider::Op::ALL.len());
+    for (row, op) in rows.iter().zip(mbx::provider::Op::ALL) {
+        for id in ProviderId::ALL {
+            assert_eq!(row[id.as_str()], (mbx::adapters::spec(id).support)(op).word());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_example_configuration_is_good() {
+    let mbx = Mbx::new();
+    let text = std::fs::read_to_string("config.example.toml").expect("it is there");
+    let file = mbx.file("config.toml", &text);
+    let ran = mbx.run(&["profile", "list", "-o", "json", "--config", &file.to_string_lossy()]).await.ok();
+    let providers: Vec<_> = ran.json().as_array().expect("a list").iter().map(|row| row["provider"].clone()).collect();
+    for id in ProviderId::ALL {
+        assert!(providers.contains(&id.as_str().into()), "{id} has no example");
+        for setting in mbx::adapters::spec(id).settings {
+            assert!(text.contains(&format!("{} = ", setting.key)), "{} has no example", setting.key);
+        }
+    }
+    let keys =
+        ["ca_file", "default", "headers", "pace", "totp", "allow_unverified", "sandbox", "command", "file", "env"];
+    for key in keys {
+        assert!(text.contains(&format!("{key} = ")), "{key} has no example");
+    }
+}
+
+#[tokio::test]
+async fn completions_are_made_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = Mbx::new().run(&["completions", shell]).await.ok().stdout;
+        assert!(script.contains("mbx") && script.contains("passwd"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pipe_ends_quietly() {
+    let shell = format!("{} provider list -o jsonl | head -n 1; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_mbx"));
+    let output = tokio::process::Command::new("bash").args(["-c", &shell]).output().await.expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("\n0\n"), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}

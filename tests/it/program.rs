@@ -1,0 +1,198 @@
+//! Runs the real program, hermetically: an empty home, a clean environment, no terminal.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use mbx::config::sandbox_exports;
+use mbx::provider::ProviderId;
+use mbx::sandbox::Sandbox;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// The program with a home of its own.
+pub(crate) struct Mbx {
+    pub(crate) home: TempDir,
+    env: Vec<(String, String)>,
+}
+
+/// What a run of it left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Mbx {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        Mbx { home, env: vec![("MBX_NO_WAIT".to_owned(), "1".to_owned())] }
+    }
+
+    /// Points it at a sandbox, over the variables that `mbx sandbox serve` prints.
+    pub(crate) fn on(sandbox: &Sandbox) -> Self {
+        let mut mbx = Mbx::new();
+        mbx.env.extend(sandbox_exports(|id| sandbox.base_url(id)));
+        mbx
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Writes a file into the home, readable for its owner alone.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the home")).expect("the folder is made");
+        std::fs::write(&path, text).expect("the file is written");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
+        }
+        path
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mbx"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    pub(crate) async fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().await.expect("it runs"))
+    }
+
+    pub(crate) async fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+        let mut command = self.command(args);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let mut stdin = child.stdin.take().expect("its input is a pipe");
+        // A command that refuses before it reads its input closes the pipe, which is fine.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        Ran::of(child.wait_with_output().await.expect("it ends"))
+    }
+
+    /// Returns the content of every file it left in its home.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.home.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the folder is read") {
+                let path = entry.expect("the entry is read").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push((path.clone(), std::fs::read(&path).expect("the file is read")));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Ran {
+    fn of(output: std::process::Output) -> Self {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// Returns the one JSON line on standard error.
+    #[track_caller]
+    pub(crate) fn error(&self) -> Value {
+        let lines: Vec<_> = self.stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "{self:#?}");
+        serde_json::from_str::<Value>(lines[0]).unwrap_or_else(|error| panic!("{error}: {self:#?}"))["error"].clone()
+    }
+}
+
+/// Every command that ends by itself, with arguments that break no rule, as one shell line each. `ADDRESS` stands for a
+/// mailbox that exists, `NEW` for one that does not, `CREATE` for what the provider needs to make one.
+pub(crate) const LEAVES: &[&str] = &[
+    "create NEW CREATE",
+    "list --domain example.com",
+    "get ADDRESS",
+    "update ADDRESS CHANGE",
+    "passwd ADDRESS --password-env NEW_PASSWORD",
+    "suspend ADDRESS",
+    "resume ADDRESS",
+    "domain create new.example POSTMASTER",
+    "domain list",
+    "domain get example.com",
+    "domain verify example.com",
+    "domain dns example.com",
+    "domain suspend example.com",
+    "domain resume example.com",
+    "domain delete new.example --yes",
+    "alias create info@example.com ADDRESS",
+    "alias create @example.com ADDRESS",
+    "alias list example.com",
+    "alias delete info@example.com",
+    "credential create ci --domain example.com --password-env NEW_PASSWORD",
+    "credential list",
+    "credential delete no-such-id --yes",
+    "delete ADDRESS --yes",
+    "provider list",
+    "provider show",
+    "profile list",
+    "profile show",
+    "config path",
+    "config show",
+    "config check",
+    "sandbox reset",
+];
+
+/// Fills in a leaf's placeholders for a provider.
+pub(crate) fn leaf(line: &str, id: ProviderId) -> Vec<String> {
+    let password = "--password-env NEW_PASSWORD";
+    let create = match id {
+        ProviderId::Hybridbox => "--first-name Ada --last-name Byron".to_owned(),
+        ProviderId::Qboxmail => format!("--first-name Ada {password}"),
+        ProviderId::Emboux | ProviderId::Mailinabox => password.to_owned(),
+        ProviderId::Litemail => String::new(),
+    };
+    let change = match id {
+        ProviderId::Hybridbox | ProviderId::Litemail => "--last-name Lovelace",
+        ProviderId::Emboux | ProviderId::Qboxmail | ProviderId::Mailinabox => "--quota 2G",
+    };
+    let postmaster = if id == ProviderId::Qboxmail { password } else { "" };
+    line.split_whitespace()
+        .flat_map(|word| match word {
+            "CREATE" => create.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            "CHANGE" => change.split_whitespace().map(str::to_owned).collect(),
+            "POSTMASTER" => postmaster.split_whitespace().map(str::to_owned).collect(),
+            "ADDRESS" => vec!["ada@example.com".to_owned()],
+            "NEW" => vec!["new@example.com".to_owned()],
+            word => vec![word.to_owned()],
+        })
+        .chain(["--provider".to_owned(), id.to_string()])
+        .collect()
+}
