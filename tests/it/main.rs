@@ -2,10 +2,12 @@
 //! a part.
 
 mod cases;
+mod cli;
 mod commands;
 mod conformance;
 mod contract;
 mod hostile;
 mod program;
 mod support;
+mod terminal;
 mod wire;
