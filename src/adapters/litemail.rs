@@ -4,15 +4,13 @@
 //! is read from Zapmail, whose pages LiteMail's resemble; errors travel inside 200; the answer to a create has no
 //! address; passwords are made there; removal is a note for the next renewal.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Account;
 use crate::error::{Effect, Error, Kind, Result};
@@ -28,11 +26,8 @@ use crate::provider::{
 
 const NO_PASSWORDS: &str = "LiteMail makes the passwords; no call that takes one was found";
 const NO_QUOTA: &str = "no LiteMail call that takes a quota was found";
-const NO_ADMINS: &str = "LiteMail mailboxes have no privileges";
 const NO_ALIASES: &str = "LiteMail lists no call for aliases";
-const NO_SUSPENDING: &str = "LiteMail lists no call that switches something off and on again";
-const NO_CREDENTIALS: &str = "LiteMail's pages show no call for keys that could be read";
-const NAMED_ONLY: &str = "LiteMail documents that the call exists; path and fields are those of Zapmail's";
+const ZAPMAIL: &str = "LiteMail documents that the call exists; its path and fields are taken from Zapmail";
 
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Litemail,
@@ -66,30 +61,24 @@ pub(super) static SPEC: Spec = Spec {
         costs: Some("each mailbox is charged for; whether by slots bought before or from the wallet is not documented"),
     },
     support: |op| match op {
-        Op::CheckAccount | Op::ListMailboxes | Op::CreateMailbox | Op::CreateMailboxes | Op::DeleteMailbox => {
-            Support::Native
-        }
+        Op::CheckAccount | Op::ListMailboxes | Op::DeleteMailbox => Support::Native,
+        Op::CreateMailbox | Op::CreateMailboxes => Support::Native,
         Op::GetMailbox => Support::Emulated("lists all mailboxes and picks one"),
-        Op::SetNames => {
-            Support::Unverified("the method is documented; path and fields are inferred from its neighbours")
-        }
+        Op::SetNames => Support::Unverified("the method is documented, path and fields are inferred"),
         Op::SetPassword => Support::No(NO_PASSWORDS),
         Op::SetQuota => Support::No(NO_QUOTA),
-        Op::SetAdmin => Support::No(NO_ADMINS),
-        Op::SuspendMailbox | Op::SuspendDomain => Support::No(NO_SUSPENDING),
-        Op::ListDomains => Support::Unverified(NAMED_ONLY),
-        Op::GetDomain => Support::Unverified("lists the domains, by a call whose path and fields are Zapmail's"),
-        Op::CreateDomain => Support::Unverified(NAMED_ONLY),
-        Op::VerifyDomain => {
-            Support::Unverified("checks the name servers, by a call whose path and fields are Zapmail's")
-        }
-        Op::DomainDns => Support::Unverified("shows the whole zone, by a call whose path and fields are Zapmail's"),
-        Op::DeleteDomain => Support::Unverified("for unused domains, by a call whose path and fields are Zapmail's"),
+        Op::SetAdmin => Support::No("LiteMail mailboxes have no privileges"),
+        Op::SuspendMailbox | Op::SuspendDomain => Support::No("LiteMail lists no call to suspend or resume anything"),
+        Op::ListDomains | Op::GetDomain | Op::CreateDomain | Op::CreateCatchAll => Support::Unverified(ZAPMAIL),
+        Op::VerifyDomain => Support::Unverified("checks the name servers; path and fields are taken from Zapmail"),
+        Op::DomainDns => Support::Unverified("shows the whole zone; path and fields are taken from Zapmail"),
+        Op::DeleteDomain => Support::Unverified("for unused domains; path and fields are taken from Zapmail"),
         Op::ListAliases => Support::No("LiteMail lists no call that shows aliases or catch-alls"),
         Op::CreateAlias => Support::No(NO_ALIASES),
-        Op::CreateCatchAll => Support::Unverified(NAMED_ONLY),
-        Op::DeleteAlias => Support::Unverified("for catch-alls only, by a call whose path and fields are Zapmail's"),
-        Op::ListCredentials | Op::CreateCredential | Op::DeleteCredential => Support::No(NO_CREDENTIALS),
+        Op::DeleteAlias => Support::Unverified("for catch-alls only; path and fields are taken from Zapmail"),
+        Op::ListCredentials | Op::CreateCredential | Op::DeleteCredential => {
+            Support::No("LiteMail's pages show no call that manages keys")
+        }
     },
 };
 
@@ -104,26 +93,23 @@ impl Litemail {
         match account.setting("create_route") {
             None | Some("assign") => Ok(Litemail { http, legacy: false }),
             Some("legacy") if account.allow_unverified => Ok(Litemail { http, legacy: true }),
-            Some("legacy") => {
-                refused("create_route `legacy` sends what no page shows; it needs `allow_unverified = true`")
-            }
+            Some("legacy") => refused("create_route `legacy` is not documented; it needs `allow_unverified = true`"),
             Some(_) => refused("create_route is `assign` or `legacy`"),
         }
     }
 
-    async fn page<T: DeserializeOwned>(&self, what: &str, number: u32) -> Result<Page<T>> {
+    async fn page(&self, what: &str, number: u32) -> Result<Page<WireRow>> {
         let call = self.http.read(Method::GET, &["v1", what]).query(&[("page", &number.to_string())]);
-        Ok(call.json::<WireEnvelope<WireList<T>>>().await?.data.page(number))
+        Ok(call.json::<WireEnvelope<WireRows>>().await?.data.page(number))
     }
 
     /// Sends a create for one domain and returns what the answer says of each.
     async fn create(&self, path: &[&str], body: Value, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
         let call = self.http.write(Method::POST, path).body(&body);
-        let made = call.json::<WireEnvelope<WireList<WireMailbox>>>().await?.data.page(1).items;
+        let made = call.json::<WireEnvelope<WireRows>>().await?.data.page(1).items;
         // The records have no address: the domain asked for stands in.
-        let domain = batch.first().map(|new| Value::from(new.address.domain().as_str()));
-        let made = made.into_iter().map(|row| WireMailbox { domain: row.domain.or_else(|| domain.clone()), ..row });
-        let made: Vec<_> = made.filter_map(mailbox_from).collect();
+        let domain = batch.first().map(|new| new.address.domain().as_str());
+        let made: Vec<_> = made.into_iter().filter_map(|row| mailbox_from(&on_domain(row, domain))).collect();
         let find = |new: &NewMailbox| {
             made.iter().find(|mailbox| mailbox.address == new.address).cloned().ok_or_else(|| {
                 let message = format!("LiteMail's answer does not mention {}: it may exist or not", new.address);
@@ -145,21 +131,21 @@ impl Provider for Litemail {
     }
 
     async fn check_account(&self) -> Result<String> {
-        let user: WireEnvelope<Option<WireUser>> = self.http.read(Method::GET, &["v1", "users"]).json().await?;
-        let named = user.data.and_then(|user| user.email.or(user.id));
+        let user: WireEnvelope<Option<WireRow>> = self.http.read(Method::GET, &["v1", "users"]).json().await?;
+        let named = user.data.and_then(|user| user.text("email").or_else(|| user.text("id")));
         Ok(named.unwrap_or_else(|| "an account that LiteMail does not name".to_owned()))
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
         let rows = pages(
-            |row: &WireMailbox| row.id.clone(),
+            |row: &WireRow| ["id", "email", "username"].map(|name| row.text(name)),
             move |number| async move {
-                let page: Page<WireMailbox> = self.page("mailboxes", number).await?;
+                let page = self.page("mailboxes", number).await?;
                 Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), more: page.more })
             },
         );
         rows.try_filter_map(move |row| async move {
-            let told = mailbox_from(row);
+            let told = mailbox_from(&row);
             match (domain, &told) {
                 // Leaving it out would claim that it is on another domain.
                 (Some(_), Some(lost)) if lost.address.domain().as_str().is_empty() => {
@@ -195,7 +181,7 @@ impl Provider for Litemail {
             return Err(Error::unsupported(op.phrase(), (SPEC.support)(op).reason().unwrap_or_default()));
         }
         let id = known_id(self.get_mailbox(address).await?.id, address)?;
-        let body = present([("firstName", change.first_name.as_deref()), ("lastName", change.last_name.as_deref())]);
+        let body = given(&[("firstName", change.first_name.as_deref()), ("lastName", change.last_name.as_deref())]);
         self.http.write(Method::PUT, &["v1", "mailboxes", &id]).body(&body).done().await?;
         // The answer is an acknowledgement, and at Zapmail the change comes later.
         Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) })
@@ -217,7 +203,7 @@ impl Provider for Litemail {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        let rows = pages(|row: &WireDomain| row.domain.clone(), move |number| self.page("domains", number));
+        let rows = pages(|row: &WireRow| row.text("domain"), move |number| self.page("domains", number));
         rows.map_ok(domain_from).boxed()
     }
 
@@ -239,7 +225,7 @@ impl Provider for Litemail {
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
         let id = self.domain_id(name).await?;
         let call = self.http.read(Method::GET, &["v1", "dns"]).query(&[("id", &id)]);
-        let records = call.json::<WireEnvelope<WireList<WireRecord>>>().await?.data.page(1).items;
+        let records = call.json::<WireEnvelope<WireRows>>().await?.data.page(1).items;
         Ok(records.into_iter().map(record_from).collect())
     }
 
@@ -279,77 +265,51 @@ struct WireEnvelope<T> {
     data: T,
 }
 
-/// Every shape in which a list may come. An object that is none of these is an answer that cannot be read: to take it
+/// Every shape in which rows may come. An object that is none of these is an answer that cannot be read: to take it
 /// for an empty list would deny what is there.
 #[derive(Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-enum WireList<T> {
-    Bare(Vec<T>),
+enum WireRows {
+    Bare(Vec<WireRow>),
     Named {
         #[serde(alias = "mailboxes", alias = "domains", alias = "records", alias = "domainDnsRecords")]
-        items: Vec<T>,
+        rows: Vec<WireRow>,
         total_pages: Option<Value>,
     },
-    One(T),
+    One {
+        id: Value,
+        #[serde(flatten)]
+        rest: Map<String, Value>,
+    },
     Nothing,
 }
 
+/// A mailbox, a domain, a DNS record or the user. Only five fields of a mailbox are documented, so no field has to be
+/// there or to have a type.
 #[derive(Deserialize)]
-struct WireUser {
-    id: Option<String>,
-    email: Option<String>,
+struct WireRow(Map<String, Value>);
+
+impl WireRow {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    fn stamp(&self, name: &str) -> Option<Stamp> {
+        self.text(name).as_deref().map(Stamp::told)
+    }
 }
 
-/// A mailbox, or a domain as the heading of its mailboxes.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMailbox {
-    id: String,
-    username: Option<String>,
-    email: Option<String>,
-    /// A name, or an object that holds it.
-    domain: Option<Value>,
-    domain_id: Option<String>,
-    full_name: Option<String>,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    status: Option<String>,
-    assigned_on: Option<String>,
-    expire_on: Option<String>,
-    created_at: Option<String>,
-    mailboxes: Option<Vec<WireMailbox>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireDomain {
-    id: Option<String>,
-    domain: String,
-    status: Option<String>,
-    assigned_mailboxes_count: Option<Value>,
-    forward_to: Option<String>,
-    dmarc_email: Option<String>,
-    created_at: Option<String>,
-    updated_at: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireRecord {
-    host: String,
-    value: String,
-    record_type: String,
-    priority: Option<u16>,
-}
-
-impl<T> WireList<T> {
+impl WireRows {
     /// Returns page `number`. Without `totalPages` it is the last; Zapmail's `nextPage` counts on for ever.
-    fn page(self, number: u32) -> Page<T> {
+    fn page(self, number: u32) -> Page<WireRow> {
         let (items, total) = match self {
-            WireList::Bare(items) => (items, None),
-            WireList::Named { items, total_pages } => (items, total_pages.as_ref().and_then(count)),
-            WireList::One(item) => (vec![item], None),
-            WireList::Nothing => (Vec::new(), None),
+            WireRows::Bare(rows) => (rows, None),
+            WireRows::Named { rows, total_pages } => (rows, total_pages.as_ref().and_then(count)),
+            WireRows::One { id, mut rest } => {
+                rest.insert("id".to_owned(), id);
+                (vec![WireRow(rest)], None)
+            }
+            WireRows::Nothing => (Vec::new(), None),
         };
         Page { items, more: total.is_some_and(|total| u64::from(number) < total) }
     }
@@ -362,79 +322,81 @@ fn count(value: &Value) -> Option<u64> {
 
 /// Refuses a thing without an id: an empty one in a path or list would mean all of them.
 fn known_id(id: Option<String>, of: impl Display) -> Result<String> {
-    let id = id.filter(|id| !id.trim().is_empty());
     id.ok_or_else(|| Error::new(Kind::Provider, format!("LiteMail lists {of} without an id, which this needs")))
 }
 
-/// Keeps the fields that have a value.
-fn present<T, const N: usize>(fields: [(&'static str, Option<T>); N]) -> BTreeMap<&'static str, T> {
-    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+/// Returns an object of the fields that are given.
+fn given(fields: &[(&str, Option<&str>)]) -> Value {
+    fields.iter().filter_map(|&(name, text)| Some((name.to_owned(), Value::from(text?)))).collect()
 }
 
-fn wire_from(new: &NewMailbox, username: &'static str) -> Value {
-    json!(present([
+fn wire_from(new: &NewMailbox, username: &str) -> Value {
+    given(&[
         (username, Some(new.address.local_part())),
         ("domain", Some(new.address.domain().as_str())),
         ("firstName", new.first_name.as_deref()),
         ("lastName", new.last_name.as_deref()),
-    ]))
+    ])
 }
 
-/// Returns a row and the mailboxes below it. The row of a domain stays: a page of domains without mailboxes is not
-/// the end of the list.
-fn flat(mut row: WireMailbox) -> Vec<WireMailbox> {
-    let below = row.mailboxes.take().unwrap_or_default();
-    let domain = row.domain.clone();
-    let below = below.into_iter().map(|m| WireMailbox { domain: m.domain.or_else(|| domain.clone()), ..m });
-    std::iter::once(row).chain(below).collect()
+/// Returns a row and the mailboxes in it. The row of a domain stays: a page of domains without mailboxes is not the
+/// end of the list.
+fn flat(mut row: WireRow) -> Vec<WireRow> {
+    let inner = row.0.remove("mailboxes").unwrap_or_default();
+    let inner = inner.as_array().into_iter().flatten().filter_map(Value::as_object).cloned().map(WireRow);
+    let inner: Vec<_> = inner.map(|mailbox| on_domain(mailbox, row.text("domain").as_deref())).collect();
+    std::iter::once(row).chain(inner).collect()
 }
 
-/// Returns nothing for the row of a domain.
-fn mailbox_from(row: WireMailbox) -> Option<Mailbox> {
-    let name = row.email.filter(|email| email.contains('@')).or(row.username)?;
-    let domain = row.domain.as_ref().map(|told| told.get("domain").or_else(|| told.get("name")).unwrap_or(told));
-    let address = match domain.and_then(Value::as_str) {
+/// Names the domain of a mailbox that does not do so itself.
+fn on_domain(mut row: WireRow, domain: Option<&str>) -> WireRow {
+    if row.0.get("domain").is_none_or(Value::is_null) {
+        row.0.insert("domain".to_owned(), domain.into());
+    }
+    row
+}
+
+/// Returns nothing for a row that names no mailbox, such as that of a domain.
+fn mailbox_from(row: &WireRow) -> Option<Mailbox> {
+    let name = row.text("email").filter(|email| email.contains('@')).or_else(|| row.text("username"))?;
+    // A name, or an object that holds it.
+    let domain = row.0.get("domain").and_then(|d| d.as_str().or(d["domain"].as_str()).or(d["name"].as_str()));
+    let address = match domain {
         Some(domain) if !name.contains('@') => Address::told_on(&name, &DomainName::told(domain)),
         _ => Address::told(&name),
     };
-    let more = [
-        ("domain_id", row.domain_id),
-        ("full_name", row.full_name),
-        ("assigned_on", row.assigned_on),
-        ("expires_on", row.expire_on),
-    ];
+    let more = [("domain_id", "domainId"), ("full_name", "fullName"), ("expires_on", "expireOn")];
     Some(Mailbox {
-        id: Some(row.id),
-        status: status_from(row.status),
-        first_name: row.first_name.filter(|name| !name.is_empty()),
-        last_name: row.last_name.filter(|name| !name.is_empty()),
-        created_at: row.created_at.as_deref().map(Stamp::told),
-        extra: present(more.map(|(name, told)| (name, told.map(Value::from)))),
+        id: row.text("id"),
+        status: status_of(row),
+        first_name: row.text("firstName"),
+        last_name: row.text("lastName"),
+        created_at: row.stamp("createdAt"),
+        extra: more.into_iter().filter_map(|(key, name)| Some((key, row.text(name)?.into()))).collect(),
         ..Mailbox::at(address)
     })
 }
 
-fn domain_from(row: WireDomain) -> Domain {
-    let more = [("forward_to", row.forward_to), ("dmarc_email", row.dmarc_email)];
+fn domain_from(row: WireRow) -> Domain {
     Domain {
-        id: row.id,
-        status: status_from(row.status),
-        mailboxes: row.assigned_mailboxes_count.as_ref().and_then(count),
-        created_at: row.created_at.as_deref().map(Stamp::told),
-        updated_at: row.updated_at.as_deref().map(Stamp::told),
-        extra: present(more.map(|(name, told)| (name, told.map(Value::from)))),
-        ..Domain::named(DomainName::told(&row.domain))
+        id: row.text("id"),
+        status: status_of(&row),
+        mailboxes: row.0.get("assignedMailboxesCount").and_then(count),
+        created_at: row.stamp("createdAt"),
+        updated_at: row.stamp("updatedAt"),
+        ..Domain::named(DomainName::told(&row.text("domain").unwrap_or_default()))
     }
 }
 
-fn record_from(record: WireRecord) -> DnsRecord {
-    let WireRecord { host, value, record_type, priority } = record;
-    DnsRecord { name: host, kind: record_type, value, priority, ttl: None, note: None }
+fn record_from(row: WireRow) -> DnsRecord {
+    let text = |name| row.text(name).unwrap_or_default();
+    let priority = row.0.get("priority").and_then(count).and_then(|priority| priority.try_into().ok());
+    DnsRecord { name: text("host"), kind: text("recordType"), value: text("value"), priority, ttl: None, note: None }
 }
 
 /// PENDING is LiteMail's own word; the others are Zapmail's. The set is open.
-fn status_from(word: Option<String>) -> Status {
-    let Some(word) = word.filter(|word| !word.is_empty()) else { return Status::Unknown };
+fn status_of(row: &WireRow) -> Status {
+    let Some(word) = row.text("status") else { return Status::Unknown };
     match word.to_ascii_uppercase().as_str() {
         "PENDING" | "IN_PROGRESS" => Status::Pending,
         "ACTIVE" => Status::Active,
