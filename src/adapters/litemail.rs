@@ -291,7 +291,7 @@ struct WireRow(Map<String, Value>);
 
 impl WireRow {
     fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+        self.0.get(name)?.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
     }
 
     fn stamp(&self, name: &str) -> Option<Stamp> {

@@ -28,6 +28,9 @@ const RENEWAL: u64 = 30 * 24 * 60 * 60;
 type Shared = State<Arc<Store>>;
 type Params = Query<Map<String, Value>>;
 
+/// An answer that ends the work: its status and its body.
+type Refusal = (u16, Value);
+
 pub(super) fn routes() -> Router<Arc<Store>> {
     Router::new()
         .route("/v1/users", get(user))
@@ -39,34 +42,38 @@ pub(super) fn routes() -> Router<Arc<Store>> {
         .route("/v1/domains/name-servers/verify", get(verify_name_servers))
         .route("/v1/domains/catch-all", post(set_catch_all).delete(remove_catch_all))
         .route("/v1/dns", get(list_records))
-        .fallback(|| async { refusal(404, "Cannot find this route") })
-        .method_not_allowed_fallback(|| async { refusal(405, "Method Not Allowed") })
+        .fallback(|| async { refuse(refusal(404, "Cannot find this route")) })
+        .method_not_allowed_fallback(|| async { refuse(refusal(405, "Method Not Allowed")) })
 }
 
 fn envelope(status: u16, message: &str, data: Value) -> Response {
     json(status, json!({ "status": status, "message": message, "data": data }))
 }
 
-fn refusal(status: u16, message: &str) -> Response {
-    json(status, json!({ "status": status, "message": message }))
+fn refuse((status, body): Refusal) -> Response {
+    json(status, body)
+}
+
+fn refusal(status: u16, message: &str) -> Refusal {
+    (status, json!({ "status": status, "message": message }))
 }
 
 /// A body that does not fit; here `message` is a list.
-fn unfit((field, why): (String, &'static str)) -> Response {
-    json(400, json!({ "status": 400, "message": [format!("{field} {why}")], "error": "Bad Request" }))
+fn unfit((field, why): (String, &'static str)) -> Refusal {
+    (400, json!({ "status": 400, "message": [format!("{field} {why}")], "error": "Bad Request" }))
 }
 
 /// An error that travels inside a success.
-fn no_domain(name: &str) -> Response {
-    json(200, json!({ "status": 400, "message": format!("Domain {name} not found"), "errorId": "sandbox-1" }))
+fn no_domain(name: &str) -> Refusal {
+    (200, json!({ "status": 400, "message": format!("Domain {name} not found"), "errorId": "sandbox-1" }))
 }
 
 /// Checks the key, then works on the account.
-fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Result<Response, Response>) -> Response {
+fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Result<Response, Refusal>) -> Response {
     match headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
-        Some(KEY) => store.with(ProviderId::Litemail, |account| work(account).unwrap_or_else(|refused| refused)),
-        Some(_) => refusal(401, "Invalid API key"),
-        None => refusal(401, "API key is missing"),
+        Some(KEY) => store.with(ProviderId::Litemail, |account| work(account).unwrap_or_else(refuse)),
+        Some(_) => refuse(refusal(401, "Invalid API key")),
+        None => refuse(refusal(401, "API key is missing")),
     }
 }
 
@@ -83,7 +90,7 @@ fn domain_id(domain: &Domain) -> String {
     format!("cmd{:022}", domain.serial)
 }
 
-fn domain_by_id<'a>(account: &'a mut Account, id: &str) -> Result<&'a mut Domain, Response> {
+fn domain_by_id<'a>(account: &'a mut Account, id: &str) -> Result<&'a mut Domain, Refusal> {
     account.domains.iter_mut().find(|domain| domain_id(domain) == id).ok_or_else(|| refusal(404, "Domain not found"))
 }
 
@@ -143,7 +150,7 @@ fn domain_json(account: &Account, domain: &Domain) -> Value {
 }
 
 /// Cuts the page that is asked for out of the domains. `nextPage` counts on for ever, as at Zapmail.
-fn domains_page(account: &Account, query: &Map<String, Value>) -> Result<(Vec<Domain>, Value), Response> {
+fn domains_page(account: &Account, query: &Map<String, Value>) -> Result<(Vec<Domain>, Value), Refusal> {
     if let Some(unknown) = query.keys().find(|key| !["page", "limit", "contains"].contains(&key.as_str())) {
         return Err(unfit((unknown.clone(), "is not known")));
     }
@@ -212,7 +219,7 @@ struct Wanted {
     last: Option<String>,
 }
 
-fn wanted(place: &str, entry: Map<String, Value>) -> Result<Wanted, Response> {
+fn wanted(place: &str, entry: Map<String, Value>) -> Result<Wanted, Refusal> {
     let fields = members(entry, &["domain"], &["mailboxUsername", "userName", "firstName", "lastName"])
         .map_err(|(field, why)| unfit((format!("{place}{field}"), why)))?;
     let local = text(&fields, "mailboxUsername").or_else(|| text(&fields, "userName")).unwrap_or_default();
@@ -224,7 +231,7 @@ fn wanted(place: &str, entry: Map<String, Value>) -> Result<Wanted, Response> {
 }
 
 /// Adds mailboxes, all of whose domains must have room. What exists is left out, unless nothing else is left.
-fn add(account: &mut Account, all: Vec<Wanted>) -> Result<Vec<Value>, Response> {
+fn add(account: &mut Account, all: Vec<Wanted>) -> Result<Vec<Value>, Refusal> {
     for new in &all {
         let Some(domain) = account.domain(&new.domain) else { return Err(no_domain(&new.domain)) };
         if domain.status != "active" {
@@ -279,7 +286,7 @@ async fn create_mailbox(State(store): Shared, headers: HeaderMap, body: Bytes) -
     })
 }
 
-fn mailbox_by_id<'a>(account: &'a mut Account, id: &str) -> Result<&'a mut Mailbox, Response> {
+fn mailbox_by_id<'a>(account: &'a mut Account, id: &str) -> Result<&'a mut Mailbox, Refusal> {
     account.mailboxes.iter_mut().find(|m| mailbox_id(m) == id).ok_or_else(|| refusal(404, "Mailbox not found"))
 }
 
@@ -316,7 +323,7 @@ async fn list_domains(State(store): Shared, headers: HeaderMap, Query(query): Pa
 }
 
 /// Reads a list of texts that must not be empty.
-fn texts(fields: &Map<String, Value>, key: &str) -> Result<Vec<String>, Response> {
+fn texts(fields: &Map<String, Value>, key: &str) -> Result<Vec<String>, Refusal> {
     let list = fields[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let texts: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     if texts.is_empty() || texts.len() < list.len() {
