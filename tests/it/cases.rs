@@ -106,7 +106,8 @@ pub(crate) async fn every_cell_of_the_matrix_is_true(ctx: Ctx) {
     for op in Op::ALL {
         // A fresh account for each: an operation must not live on what another one left behind.
         let fresh = Ctx::new(ctx.id).await;
-        if fresh.can(Op::CreateMailbox) {
+        // LiteMail offers to remove unused domains only.
+        if fresh.can(Op::CreateMailbox) && op != Op::DeleteDomain {
             fresh.create(ADA).await;
         }
         let done = call(fresh.bare().as_ref(), &fresh, op).await;
