@@ -3,25 +3,32 @@
 //! Quirks: paths take codes, never names, and a mailbox's code is told on creation only; single reads are lists of one;
 //! changes answer without a body and may be queued; an empty list may answer 404; quotas come in thirteen sizes.
 
+mod wire;
+
 use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Account;
-use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Call, Failure, Http, Method, Page, Reply, pages};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Http, Method, Page, pages};
 use crate::model::{
-    Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Extra, Mailbox, MailboxChange, NewDomain, NewMailbox,
-    Quota, Removal, Stamp, Status,
+    Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal,
+    Status,
 };
 use crate::provider::{
     AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
     Support, any_address,
+};
+
+pub(super) use wire::judge;
+use wire::{
+    WireResource, alias_from, asked, code_from, domain_from, envelope, mailbox_from, records_from, wire_from,
+    wire_from_domain,
 };
 
 const G: u64 = 1 << 30;
@@ -39,18 +46,11 @@ const TARGETS: usize = 20;
 const MAILBOXES: &str = "email_accounts";
 const ALIASES: &str = "alias_email_accounts";
 
-const SPF: &str = "v=spf1 include:spf.qboxmail.com mx a -all";
-
-/// Words that tell of a limit of the plan.
-const FULL: &[&str] = &["limit", "limits", "exceed", "exceeds", "exceeded", "reached", "maximum"];
-
-/// What a domain tells beyond the model.
-const DOMAIN_EXTRA: &[&str] =
-    &["customer_code", "default_quota", "is_healthy", "max_email_accounts", "max_email_quota", "possession_a_record"];
-
 const NO_ADMINS: &str = "a Qboxmail mailbox has no privileges; managers are made in the control panel";
 const NO_CREDENTIALS: &str = "Qboxmail hands out tokens in its control panel only";
 const BY_LISTING: &str = "finds the mailbox through a listing that public clients use and no page documents";
+const QUOTA: &str = "the listing that finds a mailbox and max_email_quota are seen in public clients, in no page";
+const CATCH_ALL: &str = "updates the domain; what was there is replaced, and no page tells how to read it back";
 const LATER: &str = "Qboxmail may finish the removal later";
 
 pub(super) static SPEC: Spec = Spec {
@@ -65,7 +65,7 @@ pub(super) static SPEC: Spec = Spec {
         required: false,
         sandbox: None,
     }],
-    // No page names a limit; activation is queued and takes seconds.
+    // No page names a limit, nor how often to look at what is queued: seconds, not milliseconds.
     pace: Pace {
         concurrency: 4,
         per_minute: None,
@@ -89,29 +89,18 @@ pub(super) static SPEC: Spec = Spec {
         Op::CreateMailbox => Support::Native,
         Op::CreateMailboxes => Support::No("Qboxmail takes one mailbox a request"),
         Op::GetMailbox | Op::SetNames | Op::SetPassword | Op::SuspendMailbox => Support::Unverified(BY_LISTING),
-        Op::SetQuota => Support::Unverified(
-            "public clients write a mailbox's quota as max_email_quota, and find the mailbox through its domain's \
-             listing; no page documents either",
-        ),
+        Op::SetQuota => Support::Unverified(QUOTA),
         Op::SetAdmin => Support::No(NO_ADMINS),
-        Op::DeleteMailbox => Support::Unverified(
-            "public clients send DELETE to the mailbox, which a listing finds; no page documents either",
-        ),
+        Op::DeleteMailbox => {
+            Support::Unverified("public clients send DELETE, and list to find it; no page tells either")
+        }
         Op::ListDomains | Op::CreateDomain | Op::VerifyDomain => Support::Native,
         Op::GetDomain => Support::Emulated("searches the domains by name, then reads the one with that name"),
-        Op::DomainDns => Support::Emulated(
-            "SPF as the vendor's guide gives it and DKIM as the domain tells it; the MX records are in no page",
-        ),
-        Op::SuspendDomain => {
-            Support::Unverified("the pages name the operation without its path, which is taken over from mailboxes")
-        }
-        Op::DeleteDomain => {
-            Support::Unverified("the pages name the operation without its path; public clients send DELETE")
-        }
+        Op::DomainDns => Support::Emulated("SPF is from the vendor's guide, DKIM from the domain; no page tells MX"),
+        Op::SuspendDomain => Support::Unverified("the pages tell no path; it is taken over from mailboxes"),
+        Op::DeleteDomain => Support::Unverified("the pages tell no path; public clients send DELETE to the domain"),
         Op::ListAliases | Op::CreateAlias => Support::Native,
-        Op::CreateCatchAll => Support::Emulated(
-            "updates the domain; no page tells how to read a catch-all, so it is not listed and replaces an earlier one",
-        ),
+        Op::CreateCatchAll => Support::Emulated(CATCH_ALL),
         Op::DeleteAlias => Support::Unverified("no page documents it; DELETE follows the pattern of the other routes"),
         Op::ListCredentials | Op::CreateCredential | Op::DeleteCredential => Support::No(NO_CREDENTIALS),
     },
@@ -245,12 +234,7 @@ impl Provider for Qboxmail {
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
         let (address, domain) = (&new.address, self.find_domain(new.address.domain()).await?.code);
-        let password = new.password.as_ref().map(ExposeSecret::expose_secret);
-        let body = json!({
-            "name": address.local_part(), "firstname": new.first_name, "lastname": new.last_name,
-            "password": password, "password_confirmation": password, "max_email_quota": new.quota.map(|size| size.0),
-        });
-        let (told, id) = self.make(&["api", "domains", &domain, MAILBOXES], body).await?;
+        let (told, id) = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await?;
         let known = Mailbox { id, status: Status::Pending, ..Mailbox::at(address.clone()) };
         Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())))
     }
@@ -293,17 +277,11 @@ impl Provider for Qboxmail {
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
-        let Some(password) = new.postmaster_password.as_ref().map(ExposeSecret::expose_secret) else {
+        if new.postmaster_password.is_none() {
             let why = "each domain comes with a postmaster mailbox, and that needs a postmaster password";
             return Err(Error::new(Kind::Invalid, format!("{} is refused: {why}", new.name)));
-        };
-        let body = json!({
-            "name": new.name, "customer_code": self.customer_code, "plan": new.plan,
-            "postmaster_password": password, "postmaster_password_confirmation": password,
-            "default_quota": new.default_quota.map(|size| size.0), "max_email_quota": new.max_quota.map(|size| size.0),
-            "max_email_accounts": new.max_mailboxes,
-            "catch_all_enabled": new.catch_all.is_some().then_some(true), "catch_all_destination": new.catch_all,
-        });
+        }
+        let body = wire_from_domain(new, self.customer_code.as_deref());
         let (told, id) = self.make(&["api", "domains"], body).await?;
         let known = Domain { id, status: Status::Pending, ..Domain::named(new.name.clone()) };
         Ok(told.map_or(known, domain_from))
@@ -316,16 +294,7 @@ impl Provider for Qboxmail {
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
-        let domain = self.find_domain(name).await?;
-        let txt = |name: String, value: String, note: &str| {
-            let (kind, note) = ("TXT".to_owned(), Some(note.to_owned()));
-            DnsRecord { name, kind, value, priority: None, ttl: None, note }
-        };
-        let mut records = vec![txt(name.to_string(), SPF.to_owned(), "SPF, as the vendor's guide gives it")];
-        if let (Some(selector), Some(key)) = (domain.text("dkim_selector"), domain.text("dkim_public_key")) {
-            records.push(txt(format!("{selector}._domainkey.{name}"), key, "DKIM public key, as the domain tells it"));
-        }
-        Ok(records)
+        Ok(records_from(&self.find_domain(name).await?))
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -378,192 +347,13 @@ impl Provider for Qboxmail {
     }
 
     async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
-        let address = match source {
-            AliasSource::Address(address) => address,
-            AliasSource::CatchAll(domain) => {
-                self.change_domain(domain, &[], json!({ "catch_all_enabled": false })).await?;
-                return Ok(Removal::Done(None));
-            }
+        let AliasSource::Address(address) = source else {
+            self.change_domain(source.domain(), &[], json!({ "catch_all_enabled": false })).await?;
+            return Ok(Removal::Done(None));
         };
         let found = self.find(ALIASES, address).await?;
         let (domain, code) = found.ok_or_else(|| Error::new(Kind::NotFound, format!("no alias {address}")))?;
         self.http.write(Method::DELETE, &["api", "domains", &domain, ALIASES, &code]).done().await?;
         Ok(Removal::Done(Some(LATER)))
     }
-}
-
-/// The envelope of every read.
-#[derive(Deserialize)]
-struct WireList {
-    resources: Vec<WireResource>,
-    pagination: Option<WirePagination>,
-}
-
-/// Empty on single reads.
-#[derive(Deserialize)]
-struct WirePagination {
-    total_pages: Option<u32>,
-    total_records: Option<u64>,
-}
-
-/// What domains, mailboxes and aliases have in common, and the rest of their members as they are.
-#[derive(Deserialize)]
-struct WireResource {
-    code: String,
-    /// A domain's name; the local part of a mailbox or alias.
-    name: Option<String>,
-    status: Option<String>,
-    status_detail: Option<String>,
-    created_at: Option<String>,
-    updated_at: Option<String>,
-    #[serde(flatten)]
-    rest: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct WireMade {
-    resource_code: Option<String>,
-}
-
-impl WireResource {
-    fn text(&self, key: &str) -> Option<String> {
-        self.rest.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-
-    fn domain(&self) -> DomainName {
-        DomainName::told(self.name.as_deref().unwrap_or_default())
-    }
-
-    fn address(&self, domain: &DomainName) -> Address {
-        match self.text("email_address") {
-            Some(address) => Address::told(&address),
-            None => Address::told_on(self.name.as_deref().unwrap_or_default(), domain),
-        }
-    }
-
-    fn status(&self) -> Status {
-        match (self.status.as_deref(), self.status_detail.as_deref()) {
-            (Some("enabled"), None | Some("" | "ok")) => Status::Active,
-            // Any other detail tells of work that is queued (docs: create-domain-and-mailbox).
-            (Some("enabled" | "ownership_check"), _) => Status::Pending,
-            (Some("disabled"), _) => Status::Suspended,
-            (Some(word), _) => Status::Other(word.to_owned()),
-            (None, _) => Status::Unknown,
-        }
-    }
-
-    fn extra(&self, keys: &[&'static str]) -> Extra {
-        keys.iter().filter_map(|key| Some((*key, self.rest.get(*key).filter(|v| !v.is_null())?.clone()))).collect()
-    }
-}
-
-/// Leaves out of a body what was not asked for.
-fn asked(mut body: Value) -> Value {
-    if let Some(members) = body.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
-    }
-    body
-}
-
-/// Reads an envelope; `None` for a 404.
-async fn envelope(call: Call<'_>) -> Result<Option<WireList>> {
-    match call.json().await {
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        answer => answer.map(Some),
-    }
-}
-
-/// Returns the code of what was just made: from the body, else from `Location`, a code, path or URL.
-fn code_from(reply: &Reply) -> Result<Option<String>> {
-    let told = if reply.body.is_empty() { Ok(None) } else { reply.json().map(|made: WireMade| made.resource_code) };
-    let location = reply.headers.get("location").and_then(|value| value.to_str().ok());
-    match (told, location.and_then(|text| text.rsplit('/').find(|part| !part.is_empty()))) {
-        (Ok(Some(code)), _) => Ok(Some(code)),
-        (_, Some(code)) => Ok(Some(code.to_owned())),
-        (told, None) => told.map_err(|error| error.effect(Effect::Unknown)),
-    }
-}
-
-fn mailbox_from(resource: WireResource, domain: &DomainName) -> Mailbox {
-    let quota = resource.rest.get("max_email_quota").and_then(Value::as_u64);
-    Mailbox {
-        id: Some(resource.code.clone()),
-        status: resource.status(),
-        first_name: resource.text("firstname"),
-        last_name: resource.text("lastname"),
-        // What zero would mean is not documented, so nothing is claimed for it.
-        quota: quota.filter(|bytes| *bytes > 0).map(Quota::of),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
-        updated_at: resource.updated_at.as_deref().map(Stamp::told),
-        extra: resource.extra(&["lastauth_datetime"]),
-        ..Mailbox::at(resource.address(domain))
-    }
-}
-
-fn domain_from(resource: WireResource) -> Domain {
-    let status = resource.status();
-    Domain {
-        // Enabled and settled is when mail can be set up (docs: create-domain-and-mailbox).
-        verified: match resource.status.as_deref() {
-            Some("ownership_check") => Some(false),
-            _ => (status == Status::Active).then_some(true),
-        },
-        status,
-        mailboxes: resource.rest.get("no_email_accounts").and_then(Value::as_u64),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
-        updated_at: resource.updated_at.as_deref().map(Stamp::told),
-        extra: resource.extra(DOMAIN_EXTRA),
-        id: Some(resource.code.clone()),
-        ..Domain::named(resource.domain())
-    }
-}
-
-fn alias_from(resource: WireResource, domain: &DomainName) -> Alias {
-    let targets = resource.rest.get("destinations").and_then(Value::as_array);
-    let targets = targets.into_iter().flatten().filter_map(Value::as_str).map(Address::told).collect();
-    Alias {
-        status: resource.status(),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
-        id: Some(resource.code.clone()),
-        ..Alias::to(AliasSource::Address(resource.address(domain)), targets)
-    }
-}
-
-/// Returns the texts in a value: one, or a list of them, or `{field, description}`.
-fn texts(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(texts).collect::<Vec<_>>().join("; "),
-        Value::Object(map) if map.contains_key("description") => {
-            format!("{} {}", texts(&value["field"]), texts(&value["description"])).trim().to_owned()
-        }
-        Value::Object(map) => map.iter().map(|(f, v)| format!("{f} {}", texts(v))).collect::<Vec<_>>().join("; "),
-        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
-    }
-}
-
-pub(super) fn judge(reply: &Reply) -> Option<Failure> {
-    let status = reply.status.as_u16();
-    let told = |key: &str| reply.member(key).map(|value| texts(&value)).filter(|text| !text.is_empty());
-    // `errors` says what is wrong, and `message` next to it only that something is.
-    let message = ["errors", "full_messages", "message", "error", "detail"].iter().find_map(|key| told(key));
-    let failure = Failure::by_status(reply, message.unwrap_or_else(|| reply.words()));
-    let Some(failure) = failure else {
-        let words = "(an HTML page)".to_owned();
-        return reply.is_html().then_some(Failure { kind: Kind::Provider, message: words });
-    };
-    let text = failure.message.to_lowercase();
-    // Names of fields, such as outbound_limit, are no words of the sentence.
-    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    let mut has = |of: &[&str]| words.any(|word| of.contains(&word));
-    let kind = match status {
-        422 if text.contains("already exists") => Kind::Conflict,
-        422 if !text.contains("character") && has(FULL) => Kind::Limit,
-        // Permission, ownership, billing and plan share this status; only the words tell them apart.
-        403 if has(FULL) || text.contains(" plan") => Kind::Limit,
-        // The API's own 404 is JSON; any other comes from something else at this address.
-        404 if !reply.body.starts_with(b"{") => Kind::Provider,
-        _ => return Some(failure),
-    };
-    Some(failure.is(kind))
 }

@@ -93,7 +93,8 @@ const DOMAIN_FIELDS: &[&str] = &[
 
 type Shared = State<Arc<Store>>;
 type Fields = Map<String, Value>;
-type Answer = Result<Response, Response>;
+type Refusal = (u16, Value);
+type Answer = Result<Response, Refusal>;
 
 pub(super) fn routes() -> Router<Arc<Store>> {
     Router::new()
@@ -112,38 +113,42 @@ pub(super) fn routes() -> Router<Arc<Store>> {
             "/api/domains/{domain}/alias_email_accounts/{code}",
             get(get_alias).put(update_alias).delete(delete_alias),
         )
-        .fallback(|| async { missing() })
+        .fallback(|| async { told(missing()) })
 }
 
-fn refuse(status: u16, message: &str) -> Response {
-    json(status, json!({ "message": message, "errors": [] }))
+fn told((status, body): Refusal) -> Response {
+    json(status, body)
 }
 
-fn missing() -> Response {
+fn refuse(status: u16, message: &str) -> Refusal {
+    (status, json!({ "message": message, "errors": [] }))
+}
+
+fn missing() -> Refusal {
     refuse(404, "Not found")
 }
 
-fn invalid(field: &str, description: &str) -> Response {
+fn invalid(field: &str, description: &str) -> Refusal {
     let errors = json!([{ "field": field, "description": description }]);
-    json(422, json!({ "message": "Validation failed", "errors": errors }))
+    (422, json!({ "message": "Validation failed", "errors": errors }))
 }
 
 /// Checks the token, then works on the account.
 fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Answer) -> Response {
     let token = headers.get("x-api-token").and_then(|v| v.to_str().ok());
     if token != Some(KEY) {
-        return refuse(401, "Unauthorized");
+        return told(refuse(401, "Unauthorized"));
     }
-    store.with(ProviderId::Qboxmail, |account| work(account).unwrap_or_else(|refusal| refusal))
+    store.with(ProviderId::Qboxmail, |account| work(account).unwrap_or_else(told))
 }
 
-fn fields(headers: &HeaderMap, body: &Bytes, required: &[&str], optional: &[&str]) -> Result<Fields, Response> {
+fn fields(headers: &HeaderMap, body: &Bytes, required: &[&str], optional: &[&str]) -> Result<Fields, Refusal> {
     let fields = object(headers, body, required, optional).map_err(|(field, why)| invalid(&field, why))?;
     if fields.is_empty() { Err(invalid("body", "is empty")) } else { Ok(fields) }
 }
 
 /// Checks a password and its confirmation, if the request has either.
-fn password(fields: &Fields, name: &str) -> Result<Option<String>, Response> {
+fn password(fields: &Fields, name: &str) -> Result<Option<String>, Refusal> {
     let confirmation = format!("{name}_confirmation");
     let Some(password) = text(fields, name) else {
         return if fields.contains_key(&confirmation) { Err(invalid(name, "is required")) } else { Ok(None) };
@@ -160,13 +165,13 @@ fn password(fields: &Fields, name: &str) -> Result<Option<String>, Response> {
     Ok(Some(password))
 }
 
-fn size(fields: &Fields, name: &str) -> Result<Option<u64>, Response> {
+fn size(fields: &Fields, name: &str) -> Result<Option<u64>, Refusal> {
     let Some(value) = fields.get(name) else { return Ok(None) };
     let size = value.as_u64().filter(|size| SIZES.contains(size));
     size.map(Some).ok_or_else(|| invalid(name, "is not valid"))
 }
 
-fn status(fields: &Fields) -> Result<&'static str, Response> {
+fn status(fields: &Fields) -> Result<&'static str, Refusal> {
     match text(fields, "status").as_deref() {
         Some("enabled") => Ok("active"),
         Some("disabled") => Ok("suspended"),
@@ -236,19 +241,19 @@ fn postmaster_code(domain: &Domain) -> String {
     format!("P{}", 123_456_000 + domain.serial)
 }
 
-fn find_domain<'a>(account: &'a Account, code: &str) -> Result<&'a Domain, Response> {
+fn find_domain<'a>(account: &'a Account, code: &str) -> Result<&'a Domain, Refusal> {
     account.domains.iter().find(|d| domain_code(d) == code).ok_or_else(missing)
 }
 
-fn find_domain_mut<'a>(account: &'a mut Account, code: &str) -> Result<&'a mut Domain, Response> {
+fn find_domain_mut<'a>(account: &'a mut Account, code: &str) -> Result<&'a mut Domain, Refusal> {
     account.domains.iter_mut().find(|d| domain_code(d) == code).ok_or_else(missing)
 }
 
-fn find_account<'a>(account: &'a mut Account, domain: &str, code: &str) -> Result<&'a mut Mailbox, Response> {
+fn find_account<'a>(account: &'a mut Account, domain: &str, code: &str) -> Result<&'a mut Mailbox, Refusal> {
     account.mailboxes.iter_mut().find(|m| m.domain == domain && account_code(m) == code).ok_or_else(missing)
 }
 
-fn find_alias<'a>(account: &'a mut Account, domain: &str, code: &str) -> Result<&'a mut Alias, Response> {
+fn find_alias<'a>(account: &'a mut Account, domain: &str, code: &str) -> Result<&'a mut Alias, Refusal> {
     account.aliases.iter_mut().find(|a| split(&a.source).1 == domain && alias_code(a) == code).ok_or_else(missing)
 }
 
@@ -339,7 +344,7 @@ async fn list_domains(State(store): Shared, headers: HeaderMap, Query(mut query)
 }
 
 /// Checks what creating and updating a domain have in common, and keeps what later requests depend on.
-fn apply(domain: &mut Domain, fields: &Fields) -> Result<(), Response> {
+fn apply(domain: &mut Domain, fields: &Fields) -> Result<(), Refusal> {
     password(fields, "postmaster_password")?;
     let (default, max) = (size(fields, "default_quota")?, size(fields, "max_email_quota")?);
     if let Some(limit) = fields.get("max_email_accounts") {
@@ -568,7 +573,7 @@ async fn list_aliases(
 }
 
 /// Reads the addresses an alias shall deliver to; doubles are ignored.
-fn destinations(fields: &Fields) -> Result<Vec<String>, Response> {
+fn destinations(fields: &Fields) -> Result<Vec<String>, Refusal> {
     let bad = || invalid("destinations", "is not valid");
     let mut all: Vec<String> = Vec::new();
     for item in fields["destinations"].as_array().ok_or_else(bad)? {
