@@ -3,5 +3,6 @@
 
 mod cases;
 mod conformance;
+mod replay;
 mod support;
 mod wire;
