@@ -8,6 +8,7 @@ mod conformance;
 mod contract;
 mod hostile;
 mod program;
+mod replay;
 mod support;
 mod terminal;
 mod wire;
