@@ -3,25 +3,31 @@
 //! Quirks: 403 covers bad keys, exhausted limits and missing rights; 400 covers duplicates; texts are partly Spanish;
 //! list filters take numeric ids, everything else names; a mailbox object tells no quota, a domain object no state.
 
+mod wire;
+
 use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Failure, Http, Method, Reply};
+use crate::http::{Http, Method};
 use crate::model::{
-    Address, Alias, AliasSource, Domain, DomainName, Extra, Mailbox, MailboxChange, NewDomain, NewMailbox, Quota,
-    Removal, Stamp, Status,
+    Address, Alias, AliasSource, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal, Status,
 };
 use crate::provider::{
     AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
     any_address,
 };
+use wire::{
+    WireAlias, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword,
+    WireSetQuota, WireSuspension, WireUser, alias_from, domain_from, mailbox_from, with_quota,
+};
+
+pub(super) use wire::judge;
 
 /// A megabyte of EmBoux. Its pages do not say whether they count 10^6 or 2^20 bytes; mail servers count 2^20.
 const MEGABYTE: u64 = 1 << 20;
@@ -243,134 +249,4 @@ impl Provider for Emboux {
         self.http.write(Method::DELETE, &["aliases", &source.to_string()]).done().await?;
         Ok(Removal::Done(None))
     }
-}
-
-#[derive(Deserialize)]
-struct WireUser {
-    id: u64,
-    email: String,
-    created_at: Option<String>,
-}
-
-#[derive(Serialize)]
-struct WireNewUser<'a> {
-    domain_name: &'a str,
-    email: &'a str,
-    password: &'a str,
-}
-
-#[derive(Serialize)]
-struct WireSetPassword<'a> {
-    password: &'a str,
-}
-
-#[derive(Deserialize)]
-struct WireQuota {
-    quota_mb: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct WireSetQuota {
-    quota_mb: u64,
-}
-
-#[derive(Deserialize)]
-struct WireDomain {
-    id: u64,
-    name: String,
-    created_at: Option<String>,
-}
-
-#[derive(Serialize)]
-struct WireNewDomain<'a> {
-    name: &'a str,
-}
-
-#[derive(Deserialize)]
-struct WireSuspension {
-    suspended: bool,
-}
-
-#[derive(Deserialize)]
-struct WireOutbound {
-    ses_verified: Option<bool>,
-    outbound_status: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WireAlias {
-    id: u64,
-    source: String,
-    destination: String,
-    created_at: Option<String>,
-}
-
-#[derive(Serialize)]
-struct WireNewAlias<'a> {
-    domain_name: &'a str,
-    source: &'a str,
-    destination: &'a str,
-}
-
-fn mailbox_from(user: WireUser) -> Mailbox {
-    Mailbox {
-        id: Some(user.id.to_string()),
-        // A mailbox works at once and has no state of its own (docs: introduction); only its domain can be suspended.
-        status: Status::Active,
-        created_at: user.created_at.as_deref().map(Stamp::told),
-        ..Mailbox::at(Address::told(&user.email))
-    }
-}
-
-/// Adds the quota; `extra` keeps the vendor's own number, because what a megabyte is stays open.
-fn with_quota(mailbox: Mailbox, quota: WireQuota) -> Mailbox {
-    let Some(megabytes) = quota.quota_mb else { return mailbox };
-    // Whether zero means no limit is not documented, so nothing is claimed for it.
-    let limit = (megabytes > 0).then(|| Quota::of(megabytes.saturating_mul(MEGABYTE)));
-    Mailbox { quota: limit, extra: Extra::from([("quota_mb", Value::from(megabytes))]), ..mailbox }
-}
-
-fn domain_from(domain: WireDomain) -> Domain {
-    Domain {
-        id: Some(domain.id.to_string()),
-        created_at: domain.created_at.as_deref().map(Stamp::told),
-        ..Domain::named(DomainName::told(&domain.name))
-    }
-}
-
-fn alias_from(alias: WireAlias) -> Alias {
-    Alias {
-        id: Some(alias.id.to_string()),
-        created_at: alias.created_at.as_deref().map(Stamp::told),
-        ..Alias::to(AliasSource::told(&alias.source), vec![Address::told(&alias.destination)])
-    }
-}
-
-/// Reads `detail`: a text, or FastAPI's list of `{loc, msg, type}`, or nothing at all.
-fn detail(reply: &Reply) -> String {
-    match reply.member("detail") {
-        Some(Value::String(text)) => text,
-        Some(Value::Array(items)) => {
-            let problem = |item: &Value| {
-                let place =
-                    item["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str).unwrap_or("request");
-                format!("{place}: {}", item["msg"].as_str().unwrap_or("not accepted"))
-            };
-            items.iter().map(problem).collect::<Vec<_>>().join("; ")
-        }
-        _ => reply.words(),
-    }
-}
-
-pub(super) fn judge(reply: &Reply) -> Option<Failure> {
-    let failure = Failure::by_status(reply, detail(reply))?;
-    let text = failure.message.to_lowercase();
-    let kind = match reply.status.as_u16() {
-        // 403 stands for all three (docs: errors); only the text tells them apart.
-        403 if text.contains("api key") || text.contains("authorization header") => Kind::Auth,
-        403 if text.contains("quota exceeded") => Kind::Limit,
-        400 if text.contains("already exists") || text.contains("ya existe") => Kind::Conflict,
-        _ => return Some(failure),
-    };
-    Some(failure.is(kind))
 }

@@ -247,7 +247,7 @@ impl Out {
         if io::stdout().is_terminal()
             && let Some((width, _)) = terminal_size::terminal_size()
         {
-            table.with(Width::wrap(usize::from(width.0)).priority(PriorityMax::right()));
+            table.with(Width::wrap(usize::from(width.0)).keep_words(true).priority(PriorityMax::right()));
         }
         table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::fault::{Answer, Fault};
 use super::store::Store;
-use super::{base_path, router};
+use super::{BOX_USER, KEY, base_path, router};
 use crate::error::{Error, Kind, Result};
 use crate::provider::ProviderId;
 
@@ -53,6 +53,8 @@ struct Shared {
     router: Router,
     faults: Mutex<Vec<Fault>>,
     seen: Mutex<Vec<Seen>>,
+    /// A key that is taken besides the usual one.
+    key: Mutex<Option<String>>,
 }
 
 impl Sandbox {
@@ -72,6 +74,7 @@ impl Sandbox {
             store,
             faults: Mutex::new(Vec::new()),
             seen: Mutex::new(Vec::new()),
+            key: Mutex::new(None),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
         Ok(Sandbox { address, shared, accepting })
@@ -90,6 +93,16 @@ impl Sandbox {
     /// Adds scripted trouble. Earlier faults come first.
     pub fn fault(&self, fault: Fault) {
         lock(&self.shared.faults).push(fault);
+    }
+
+    /// Takes another key besides [`KEY`], at every provider: one that can be told from an ordinary word.
+    pub fn take_key(&self, key: &str) {
+        self.shared.store.with(ProviderId::Mailinabox, |account| {
+            if let Some(user) = account.mailbox_mut(BOX_USER) {
+                user.set_password(key);
+            }
+        });
+        *lock(&self.shared.key) = Some(key.to_owned());
     }
 
     /// Returns the requests received so far, and forgets them.
@@ -140,7 +153,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 /// Answers one request. An error makes the server drop the connection without a word, which is what a cut is.
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(key) = lock(&shared.key).as_deref() {
+        for value in parts.headers.values_mut() {
+            if let Some(same) = value.to_str().ok().filter(|text| text.contains(key)) {
+                *value = HeaderValue::from_str(&same.replace(key, KEY)).unwrap_or_else(|_| value.clone());
+            }
+        }
+    }
     let body = axum::body::to_bytes(Body::new(body), BODY_MAX).await.unwrap_or_else(|_| Bytes::new());
     lock(&shared.seen).push(Seen {
         method: parts.method.clone(),

@@ -10,8 +10,8 @@ use crate::program::{LEAVES, Mbx, leaf};
 /// A password that must never be seen.
 const CANARY: &str = "c4n4ry+Pass w0rd\"&é";
 
-/// A key that the sandbox takes and that must never be seen.
-const KEY: &str = "sandbox-k3y-c4n4ry";
+/// A key that the sandbox is told to take, and that must never be seen.
+const KEY: &str = "k3y-c4n4ry-0f-ours";
 
 fn words(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
@@ -110,6 +110,7 @@ async fn no_secret_is_seen_anywhere() {
     for id in ProviderId::ALL {
         for answer in &answers {
             let sandbox = Sandbox::start().await.expect("the sandbox starts");
+            sandbox.take_key(KEY);
             let mut mbx = Mbx::on(&sandbox).env("NEW_PASSWORD", CANARY);
             let spec = mbx::adapters::spec(id);
             let variable = format!("MBX_{}_{}", id.as_str().to_uppercase(), spec.secret_name);

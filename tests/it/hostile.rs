@@ -63,7 +63,7 @@ const HOSTILE: [&str; 64] = [
     "ada@example.com\nx",
     "ada@exa mple.com",
     "ada@example.com%2f..",
-    "ada@ex\u{2044}ample.com",
+    "ada@ex\\ample.com",
     "ada@example\u{3002}\u{3002}com",
     "<ada@example.com>",
     "Ada <ada@example.com>",

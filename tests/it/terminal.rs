@@ -94,11 +94,11 @@ fn errors_are_coloured_at_a_terminal_unless_asked_otherwise() {
 #[test]
 fn a_table_fits_the_terminal_and_is_whole_in_a_pipe() {
     let mbx = Mbx::new();
-    let mut terminal = at_a_terminal(&mbx, "stty cols 60; mbx provider show emboux");
+    let mut terminal = at_a_terminal(&mbx, "stty cols 60 rows 24; mbx provider show emboux");
     let shown = terminal.exp_string("exit=0").expect("it ends");
     let widest = shown.lines().map(|line| line.trim_end().chars().count()).max();
     assert!(widest.is_some_and(|width| width <= 60), "{widest:?}: {shown}");
-    let mut terminal = at_a_terminal(&mbx, "stty cols 60; mbx provider show emboux | cat");
+    let mut terminal = at_a_terminal(&mbx, "stty cols 60 rows 24; mbx provider show emboux | cat");
     let shown = terminal.exp_string("exit=0").expect("it ends");
     assert!(shown.contains("lists the domain's mailboxes and picks one, then reads its quota"), "{shown}");
 }

@@ -1,0 +1,139 @@
+//! What travels between mbx and EmBoux, and what its answers mean.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::MEGABYTE;
+use crate::error::Kind;
+use crate::http::{Failure, Reply};
+use crate::model::{Address, Alias, AliasSource, Domain, DomainName, Extra, Mailbox, Quota, Stamp, Status};
+
+#[derive(Deserialize)]
+pub(super) struct WireUser {
+    pub(super) id: u64,
+    pub(super) email: String,
+    pub(super) created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireNewUser<'a> {
+    pub(super) domain_name: &'a str,
+    pub(super) email: &'a str,
+    pub(super) password: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireSetPassword<'a> {
+    pub(super) password: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireQuota {
+    pub(super) quota_mb: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireSetQuota {
+    pub(super) quota_mb: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireDomain {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireNewDomain<'a> {
+    pub(super) name: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireSuspension {
+    pub(super) suspended: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireOutbound {
+    pub(super) ses_verified: Option<bool>,
+    pub(super) outbound_status: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireAlias {
+    pub(super) id: u64,
+    pub(super) source: String,
+    pub(super) destination: String,
+    pub(super) created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WireNewAlias<'a> {
+    pub(super) domain_name: &'a str,
+    pub(super) source: &'a str,
+    pub(super) destination: &'a str,
+}
+
+pub(super) fn mailbox_from(user: WireUser) -> Mailbox {
+    Mailbox {
+        id: Some(user.id.to_string()),
+        // A mailbox works at once and has no state of its own (docs: introduction); only its domain can be suspended.
+        status: Status::Active,
+        created_at: user.created_at.as_deref().map(Stamp::told),
+        ..Mailbox::at(Address::told(&user.email))
+    }
+}
+
+/// Adds the quota; `extra` keeps the vendor's own number, because what a megabyte is stays open.
+pub(super) fn with_quota(mailbox: Mailbox, quota: WireQuota) -> Mailbox {
+    let Some(megabytes) = quota.quota_mb else { return mailbox };
+    // Whether zero means no limit is not documented, so nothing is claimed for it.
+    let limit = (megabytes > 0).then(|| Quota::of(megabytes.saturating_mul(MEGABYTE)));
+    Mailbox { quota: limit, extra: Extra::from([("quota_mb", Value::from(megabytes))]), ..mailbox }
+}
+
+pub(super) fn domain_from(domain: WireDomain) -> Domain {
+    Domain {
+        id: Some(domain.id.to_string()),
+        created_at: domain.created_at.as_deref().map(Stamp::told),
+        ..Domain::named(DomainName::told(&domain.name))
+    }
+}
+
+pub(super) fn alias_from(alias: WireAlias) -> Alias {
+    Alias {
+        id: Some(alias.id.to_string()),
+        created_at: alias.created_at.as_deref().map(Stamp::told),
+        ..Alias::to(AliasSource::told(&alias.source), vec![Address::told(&alias.destination)])
+    }
+}
+
+/// Reads `detail`: a text, or FastAPI's list of `{loc, msg, type}`, or nothing at all.
+fn detail(reply: &Reply) -> String {
+    match reply.member("detail") {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(items)) => {
+            let problem = |item: &Value| {
+                let place =
+                    item["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str).unwrap_or("request");
+                format!("{place}: {}", item["msg"].as_str().unwrap_or("not accepted"))
+            };
+            items.iter().map(problem).collect::<Vec<_>>().join("; ")
+        }
+        _ => reply.words(),
+    }
+}
+
+pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
+    let failure = Failure::by_status(reply, detail(reply))?;
+    let text = failure.message.to_lowercase();
+    let kind = match reply.status.as_u16() {
+        // 403 stands for all three (docs: errors); only the text tells them apart.
+        403 if text.contains("api key") || text.contains("authorization header") => Kind::Auth,
+        403 if text.contains("quota exceeded") => Kind::Limit,
+        400 if text.contains("already exists") || text.contains("ya existe") => Kind::Conflict,
+        _ => return Some(failure),
+    };
+    Some(failure.is(kind))
+}
