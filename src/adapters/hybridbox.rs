@@ -9,6 +9,8 @@
 mod batch;
 mod wire;
 
+pub(super) use self::wire::judge;
+
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -16,8 +18,6 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-
-pub(super) use self::wire::judge;
 
 use self::wire::*;
 use super::Account;
@@ -38,7 +38,6 @@ const PAGE_SIZE: &str = "25";
 const NO_PASSWORD: &str = "Hybridbox makes the password itself and no documented route takes or tells it; \
     `mbx credential create` gives a login for the whole domain";
 const NO_QUOTA: &str = "no documented route of Hybridbox sets a quota";
-const NO_PAUSE: &str = "Hybridbox pauses mailboxes in its web app; no route for it is documented";
 const CONNECT: &str = "no route for connecting a domain is documented: delegate it to <account_id>.ns1.hybridbox.io and \
     <account_id>.ns2.hybridbox.io, and add it in the web app";
 
@@ -89,23 +88,20 @@ pub(super) static SPEC: Spec = Spec {
         Op::SetPassword => Support::No(NO_PASSWORD),
         Op::SetQuota => Support::No(NO_QUOTA),
         Op::SetAdmin => Support::No("Hybridbox mailboxes have no privileges"),
-        Op::SuspendMailbox => Support::No(NO_PAUSE),
+        Op::SuspendMailbox => Support::No("mailboxes are paused in the web app; no route for it is documented"),
         Op::DeleteMailbox | Op::DeleteAlias => {
-            Support::Unverified("the feature is documented; its route is inferred from how other things are deleted")
+            Support::Unverified("no page shows the route: it is inferred from how other things are deleted")
         }
-        Op::ListDomains => Support::Unverified("only reading one domain is documented; the list is inferred from it"),
-        Op::GetDomain | Op::DomainDns | Op::DeleteDomain => Support::Native,
+        Op::GetDomain | Op::DomainDns | Op::DeleteDomain | Op::CreateAlias | Op::CreateCredential => Support::Native,
         Op::CreateDomain => Support::No(CONNECT),
-        Op::VerifyDomain => Support::No("Hybridbox verifies in its web app; no route for it is documented"),
+        Op::VerifyDomain => Support::No("domains are verified in the web app; no route for it is documented"),
         Op::SuspendDomain => Support::No("no route that switches a domain off is documented"),
         Op::ListAliases => Support::Emulated("reads the aliases off the domain's mailboxes"),
-        Op::CreateAlias => Support::Native,
         Op::CreateCatchAll => Support::Unverified(
             "a catch-all is a documented flag of an alias, but not what to write as its address: mbx writes `@domain`",
         ),
-        Op::CreateCredential => Support::Native,
-        Op::ListCredentials | Op::DeleteCredential => {
-            Support::Unverified("the feature is documented; its route is inferred from those beside it")
+        Op::ListDomains | Op::ListCredentials | Op::DeleteCredential => {
+            Support::Unverified("no page shows the route: it is inferred from those beside it")
         }
     },
 };
@@ -234,12 +230,12 @@ impl Provider for Hybridbox {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        let here = |told: &Option<String>| match (&self.workspace_id, told) {
-            (Some(wanted), Some(told)) => wanted.eq_ignore_ascii_case(told),
-            _ => true,
-        };
-        let all = self.inferred("domains", |domain: &WireDomain| domain.id.clone());
-        all.try_filter(move |domain| std::future::ready(here(&domain.workspace_id))).map_ok(domain_from).boxed()
+        let wanted = self.workspace_id.as_deref();
+        let here = move |told: &str| wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(told));
+        self.inferred("domains", |domain: &WireDomain| domain.id.clone())
+            .try_filter(move |domain| std::future::ready(domain.workspace_id.as_deref().is_none_or(here)))
+            .map_ok(domain_from)
+            .boxed()
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -300,8 +296,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_credentials(&self) -> Listing<'_, Credential> {
-        let all = self.inferred("credentials", |credential: &WireCredential| credential.id.clone());
-        all.map_ok(credential_from).boxed()
+        self.inferred("credentials", |found: &WireCredential| found.id.clone()).map_ok(credential_from).boxed()
     }
 
     async fn create_credential(&self, new: &NewCredential) -> Result<Credential> {
@@ -312,8 +307,8 @@ impl Provider for Hybridbox {
                 return Err(Error::new(Kind::Invalid, why));
             }
         }
+        // What a domain and a workspace together would mean is not documented.
         let domain = new.domain.as_ref().map(DomainName::as_str);
-        // What both together would mean is not documented.
         let workspace_id = self.workspace_id.as_deref().filter(|_| domain.is_none());
         let body = WireNewCredential { name, value, domain, workspace_id };
         Ok(credential_from(self.write(Method::POST, &["credentials"]).body(&body).json().await?))

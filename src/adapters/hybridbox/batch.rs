@@ -104,18 +104,11 @@ fn unknown(address: &Address, why: &str) -> Error {
     error.hint(format!("look before repeating: `mbx get {address}`")).effect(Effect::Unknown)
 }
 
-/// Returns the error of an item that is not there, while no refusal in the answer is known to be its own.
+/// Returns the error of an item that is not there, with the refusals that may be its own.
 fn unaccounted(address: &Address, refusals: &[Error]) -> Error {
-    let Some(first) = refusals.first() else {
-        let why = format!("the answer to the batch does not name {address}, and looking did not find it");
-        return Error::new(Kind::Provider, why);
-    };
-    // A reason that all refusals share holds for this one too, except that it exists: that has just been seen to be
-    // untrue.
-    let is_shared = first.kind != Kind::Conflict && refusals.iter().all(|other| other.kind == first.kind);
-    let kind = if is_shared { first.kind } else { Kind::Provider };
+    let why = if refusals.is_empty() { "does not name it" } else { "does not tell whose its refusals are" };
+    let mut error = Error::new(Kind::Provider, format!("{address} was not created, and the answer to the batch {why}"));
     let said: Vec<_> = refusals.iter().filter_map(|refusal| refusal.provider_message.clone()).collect();
-    let mut error = Error::new(kind, format!("{address} was not created; which refusal is its own cannot be told"));
     error.provider_message = (!said.is_empty()).then(|| said.join("; "));
     error
 }

@@ -170,13 +170,11 @@ fn status_from(word: Option<String>) -> Status {
 
 pub(super) fn mailbox_from(mailbox: WireMailbox) -> Mailbox {
     let address = mailbox.address();
-    let sources = |all: Vec<WireAlias>| all.into_iter().map(|alias| alias_from(&alias, &address).source);
-    let aliases = mailbox.aliases.map(|all| {
-        sources(all).filter_map(|source| match source {
-            AliasSource::Address(address) => Some(address),
-            AliasSource::CatchAll(_) => None,
-        })
-    });
+    let own = |alias: &WireAlias| match alias_from(alias, &address).source {
+        AliasSource::Address(address) => Some(address),
+        AliasSource::CatchAll(_) => None,
+    };
+    let aliases = mailbox.aliases.as_ref().map(|all| all.iter().filter_map(own).collect());
     // The unit of the quota is not documented, so the model cannot hold it.
     let extra = [
         ("quota", mailbox.quota),
@@ -188,11 +186,11 @@ pub(super) fn mailbox_from(mailbox: WireMailbox) -> Mailbox {
         status: status_from(mailbox.status),
         first_name: mailbox.first_name,
         last_name: mailbox.last_name,
-        aliases: aliases.map(Iterator::collect),
+        aliases,
         created_at: stamp(mailbox.created_at),
         updated_at: stamp(mailbox.updated_at),
         extra: extra.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
-        ..Mailbox::at(address.clone())
+        ..Mailbox::at(address)
     }
 }
 
@@ -277,7 +275,7 @@ pub(super) fn meaning(failure: Failure, status: u16) -> Failure {
     failure.is(kind)
 }
 
-pub(in super::super) fn judge(reply: &Reply) -> Option<Failure> {
+pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let failure = Failure::by_status(reply, String::new())?;
     let message = reply.json().ok().and_then(|body| words(&body)).unwrap_or_else(|| reply.words());
     Some(meaning(Failure { message, ..failure }, reply.status.as_u16()))

@@ -451,8 +451,8 @@ async fn a_refusal_that_could_be_anyones_names_nobody() {
     // Index 1 is ada or bob, and nothing tells which; eve is in neither list.
     let results = batch(&ctx, json!({ "failed": [failed(1, "it is odd")], "created": null })).await;
     for (result, address) in results.into_iter().zip([ADA, "bob@example.com", "eve@example.com"]) {
-        let error = assert_kind(result, Kind::Invalid);
-        assert!(error.message.starts_with(&format!("{address} was not created; which refusal")), "{error}");
+        let error = assert_kind(result, Kind::Provider);
+        assert!(error.message.starts_with(&format!("{address} was not created, and the answer")), "{error}");
         assert_eq!(error.provider_message.as_deref(), Some("it is odd (no)"));
     }
 }
