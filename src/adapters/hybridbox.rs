@@ -316,7 +316,7 @@ impl Provider for Hybridbox {
 
     async fn delete_credential(&self, id: &str) -> Result<Removal> {
         if !is_uuid(id) {
-            return Err(Error::new(Kind::Invalid, format!("{id:?} is not the id of a credential: those are UUIDs")));
+            return Err(Error::new(Kind::NotFound, format!("no credential {id:?}: their ids are UUIDs")));
         }
         let Err(error) = self.write(Method::DELETE, &["credentials", id]).done().await else {
             return Ok(Removal::Done(None));
