@@ -230,8 +230,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        let wanted = self.workspace_id.as_deref();
-        let here = move |told: &str| wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(told));
+        let here = move |told: &str| self.workspace_id.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(told));
         self.inferred("domains", |domain: &WireDomain| domain.id.clone())
             .try_filter(move |domain| std::future::ready(domain.workspace_id.as_deref().is_none_or(here)))
             .map_ok(domain_from)
