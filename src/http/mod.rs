@@ -241,6 +241,14 @@ impl Http {
         }
     }
 
+    /// Returns the error of one item that the provider refuses inside an answer that is fine as a whole.
+    pub fn refusal(&self, failure: Failure) -> Error {
+        let mut error = Error::new(failure.kind, "");
+        let words = self.shared.redactor.excerpt(&failure.message);
+        error.provider_message = (!words.is_empty()).then_some(words);
+        error
+    }
+
     /// Keeps something the user must hear besides the result.
     pub fn note(&self, note: impl Into<String>) {
         self.shared.notes.lock().expect("no code panics while it holds this lock").push(note.into());

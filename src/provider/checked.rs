@@ -264,7 +264,12 @@ impl Provider for Checked {
                 self.invalid(&new.address, self.spec().rules.problems(new))?;
                 self.http.guard(new.password.as_ref());
             }
-            self.inner.create_mailboxes(batch).await
+            let results = self.inner.create_mailboxes(batch).await?;
+            let told = results
+                .into_iter()
+                .zip(batch)
+                .map(|(result, new)| result.map_err(|error| self.tell(error, Op::CreateMailboxes, &new.address)));
+            Ok(told.collect())
         };
         self.run(Op::CreateMailboxes, &"the batch", call).await
     }
