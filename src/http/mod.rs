@@ -25,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -71,6 +72,18 @@ pub enum Credential {
 /// How a sender is built.
 pub struct Options {
     /// Where the API lives, without a trailing slash.
+impl Credential {
+    fn guard(&self, redactor: &Redactor) {
+        match self {
+            Credential::Bearer(secret) | Credential::Header(_, secret) => redactor.learn(secret),
+            Credential::Basic(user, password) => {
+                redactor.learn(password);
+                redactor.learn(&BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret())).into());
+            }
+        }
+    }
+}
+
     pub base_url: String,
     /// What signs each request.
     pub credential: Credential,
@@ -158,6 +171,8 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mbx/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
+        let pace = options.pace;
+        options.credential.guard(&options.redactor);
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(CONNECT);
@@ -210,6 +225,7 @@ impl Http {
     pub fn read<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
         self.call(method, segments, false)
     }
+        credential.guard(&self.shared.redactor);
 
     /// Starts a request that changes something and is never repeated once it may have arrived.
     pub fn write<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
@@ -320,6 +336,7 @@ impl Call<'_> {
     pub fn in_dry_run(mut self) -> Self {
         self.in_dry_run = true;
         self
+        self.http.guard(Some(&value));
     }
 
     /// Sends, and reads the answer as JSON.
