@@ -9,23 +9,24 @@
 //! | could not connect | repeat | repeat |
 //! | 408, 429 | repeat | repeat: the host refused it unprocessed |
 //! | time limit, connection cut, 5xx | repeat | never; the effect is `Unknown` |
+//! | a page for people, or what cannot be read | no | never; the effect is `Unknown` |
 //! | any other 4xx, a redirect, a certificate that is not trusted | no | no |
-
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
 //! of the credential; when it is longer than two minutes, they fail at once until it is over.
+
 mod pace;
 mod pages;
 mod redact;
 mod reply;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use jiff::{SignedDuration, Timestamp};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,9 +34,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
-pub use pace::Gate;
 use pace::PATIENCE;
 
+pub use pace::Gate;
 pub use pages::{Page, pages};
 pub use redact::Redactor;
 pub use reply::{Failure, Reply};
@@ -83,10 +84,10 @@ impl Credential {
     }
 }
 
-    pub base_url: String,
 /// How a sender is built.
 pub struct Options {
     /// Where the API lives, without a trailing slash.
+    pub base_url: String,
     /// What signs each request.
     pub credential: Credential,
     /// Further headers of the profile.
@@ -170,24 +171,26 @@ impl Http {
         // The first sender of the process names the cryptography; later ones find it named, which is no failure.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = check_base_url(&options.base_url).map_err(config)?;
-        let mut builder = reqwest::Client::builder()
         let pace = options.pace;
         options.credential.guard(&options.redactor);
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mbx/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .connect_timeout(CONNECT);
+            // Shorter than the wait for an answer, so that a write that never left is not taken for a lost one.
+            .connect_timeout(CONNECT.min(pace.read.min(pace.write) * 3 / 4));
         if url.host().is_some_and(|host| is_loopback(&host)) {
             // No proxy, no name server and no certificate authority has a say in what stays on this machine.
-            builder = builder.no_proxy().resolve("localhost", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+            builder = builder.no_proxy().resolve("localhost", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             if url.scheme() == "http" {
                 builder = builder.tls_certs_only([]);
             }
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| config("ca_file holds no certificate in PEM form".to_owned()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
+            let certificates =
+                certificates.ok_or_else(|| config("ca_file holds no certificate in PEM form".to_owned()))?;
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| {
@@ -205,9 +208,9 @@ impl Http {
         Ok(Http {
             shared: Arc::new(Shared {
                 client,
-                base_url: options.base_url.trim_end_matches('/').to_owned(),
+                base_url: url.as_str().trim_end_matches('/').to_owned(),
                 headers,
-                pace: options.pace,
+                pace,
                 gate: options.gate,
                 redactor: options.redactor,
                 dry_run: options.dry_run,
@@ -222,17 +225,17 @@ impl Http {
 
     /// Returns the same sender with another credential, such as a session key.
     pub fn with_credential(&self, credential: Credential) -> Http {
+        credential.guard(&self.shared.redactor);
         Http { shared: self.shared.clone(), credential: Some(credential) }
     }
 
-        credential.guard(&self.shared.redactor);
     /// Starts a request that changes nothing there and may be repeated.
-    pub fn read<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+    pub fn read(&self, method: Method, segments: &[&str]) -> Call<'_> {
         self.call(method, segments, false)
     }
 
     /// Starts a request that changes something and is never repeated once it may have arrived.
-    pub fn write<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+    pub fn write(&self, method: Method, segments: &[&str]) -> Call<'_> {
         self.call(method, segments, true)
     }
 
@@ -271,9 +274,10 @@ impl Http {
     pub fn was_before(&self, created: Option<&Stamp>, began: Moment) -> Option<bool> {
         let clock = *self.shared.server_time.lock().expect("no code panics while it holds this lock");
         let (created, (server, at)) = (created.and_then(Stamp::instant)?, clock?);
-        let since = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
+        let after = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
+        let before = SignedDuration::try_from(began.0.saturating_duration_since(at)).ok()?;
         // Two seconds: the Date header counts whole seconds, and so do some creation times.
-        Some(created < server - since - SignedDuration::from_secs(2))
+        Some(created < server.saturating_add(before - after - SignedDuration::from_secs(2)).ok()?)
     }
 }
 
@@ -332,11 +336,11 @@ impl Call<'_> {
 
     /// Adds a header that is a secret, such as a one-time code.
     pub fn header(mut self, name: &'static str, value: SecretString) -> Self {
+        self.http.guard(Some(&value));
         self.headers.push((name, value));
         self
     }
 
-        self.http.guard(Some(&value));
     /// Lets a write through in a dry run: for logging in and out, which changes nothing that was asked for.
     pub fn in_dry_run(mut self) -> Self {
         self.in_dry_run = true;
@@ -492,7 +496,7 @@ impl Call<'_> {
             Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {BODY:?}"))),
         }
         let reply = Reply { status, headers, body };
-        match (shared.judge)(&reply) {
+        match (shared.judge)(&reply).or_else(|| Failure::by_page(&reply)) {
             Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
             None => Ok(reply),
         }
@@ -521,16 +525,16 @@ impl Call<'_> {
         error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
     }
 
-    fn shown_body(&self) -> String {
-        match &self.body {
-            Body::None => String::new(),
-            Body::Json(bytes) => self.http.shared.redactor.body(bytes),
     /// Returns the method and the URL as they may be shown.
     fn shown(&self, url: &str) -> String {
         let mark = if self.query.is_empty() { "" } else { "?" };
         format!("{} {url}{mark}{}", self.method, self.http.shared.redactor.fields(&self.query))
     }
 
+    fn shown_body(&self) -> String {
+        match &self.body {
+            Body::None => String::new(),
+            Body::Json(bytes) => self.http.shared.redactor.body(bytes),
             Body::Form(fields) => self.http.shared.redactor.fields(fields),
         }
     }
