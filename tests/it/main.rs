@@ -3,5 +3,6 @@
 
 mod cases;
 mod conformance;
+mod http;
 mod support;
 mod wire;
