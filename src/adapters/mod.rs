@@ -82,7 +82,6 @@ pub fn bare(account: &Account) -> Result<(Http, Box<dyn Provider>)> {
         ProviderId::Qboxmail => qboxmail::judge,
         ProviderId::Mailinabox => mailinabox::judge,
     };
-    account.redactor.learn(&account.secret);
     let secret = account.secret.clone();
     let credential = match spec(account.provider).auth {
         AuthScheme::Bearer => Credential::Bearer(secret),

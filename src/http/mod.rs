@@ -7,20 +7,25 @@
 //! | what came back | `read` | `write` |
 //! |---|---|---|
 //! | could not connect | repeat | repeat |
-//! | 408, 429 | repeat, after Retry-After if given | the same: the host refused it unprocessed |
+//! | 408, 429 | repeat | repeat: the host refused it unprocessed |
 //! | time limit, connection cut, 5xx | repeat | never; the effect is `Unknown` |
+//! | a page for people, or what cannot be read | no | never; the effect is `Unknown` |
 //! | any other 4xx, a redirect, a certificate that is not trusted | no | no |
+//!
+//! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
+//! of the credential; when it is longer than two minutes, they fail at once until it is over.
 
 mod pace;
 mod pages;
 mod redact;
 mod reply;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -28,6 +33,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
+
+use pace::PATIENCE;
 
 pub use pace::Gate;
 pub use pages::{Page, pages};
@@ -48,13 +55,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may go on after it has begun, so that a byte a second does not last for ever.
 const BODY: Duration = Duration::from_secs(120);
 
-/// Two minutes: longer than any documented Retry-After, shorter than a coffee.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// The largest answer, after unpacking. A listing of a hundred thousand mailboxes fits.
 const BODY_MAX: usize = 16 << 20;
 
-/// Four attempts in all: a hiccup passes, an outage is reported within half a minute.
+/// Four attempts in all: a hiccup passes, a refusal is reported within seconds and a silence within a minute or two.
 const REPEATS: usize = 3;
 
 /// What signs a request.
@@ -66,6 +70,18 @@ pub enum Credential {
     Header(&'static str, SecretString),
     /// `Authorization: Basic`.
     Basic(String, SecretString),
+}
+
+impl Credential {
+    fn guard(&self, redactor: &Redactor) {
+        match self {
+            Credential::Bearer(secret) | Credential::Header(_, secret) => redactor.learn(secret),
+            Credential::Basic(user, password) => {
+                redactor.learn(password);
+                redactor.learn(&BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret())).into());
+            }
+        }
+    }
 }
 
 /// How a sender is built.
@@ -160,27 +176,33 @@ impl Http {
         // The first sender of the process names the cryptography; later ones find it named, which is no failure.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = check_base_url(&options.base_url).map_err(config)?;
+        let pace = options.pace;
+        options.credential.guard(&options.redactor);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mbx/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .connect_timeout(CONNECT);
+            // Shorter than the wait for an answer, so that a write that never left is not taken for a lost one.
+            .connect_timeout(CONNECT.min(pace.read.min(pace.write) * 3 / 4));
         if url.host().is_some_and(|host| is_loopback(&host)) {
             // No proxy, no name server and no certificate authority has a say in what stays on this machine.
-            builder = builder.no_proxy().resolve("localhost", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+            builder = builder.no_proxy().resolve("localhost", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             if url.scheme() == "http" {
                 builder = builder.tls_certs_only([]);
             }
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| config("ca_file holds no certificate in PEM form".to_owned()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
+            let certificates =
+                certificates.ok_or_else(|| config("ca_file holds no certificate in PEM form".to_owned()))?;
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| {
-            config(format!("cannot set up TLS: {}", chain(&error)))
-                .hint("install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE")
+            config(format!("cannot set up TLS: {}", chain(error))).hint(match options.ca_pem {
+                Some(_) => "see whether `ca_file` is a certificate",
+                None => "install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE",
+            })
         })?;
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
@@ -191,9 +213,9 @@ impl Http {
         Ok(Http {
             shared: Arc::new(Shared {
                 client,
-                base_url: options.base_url.trim_end_matches('/').to_owned(),
+                base_url: url.as_str().trim_end_matches('/').to_owned(),
                 headers,
-                pace: options.pace,
+                pace,
                 gate: options.gate,
                 redactor: options.redactor,
                 dry_run: options.dry_run,
@@ -208,16 +230,17 @@ impl Http {
 
     /// Returns the same sender with another credential, such as a session key.
     pub fn with_credential(&self, credential: Credential) -> Http {
+        credential.guard(&self.shared.redactor);
         Http { shared: self.shared.clone(), credential: Some(credential) }
     }
 
     /// Starts a request that changes nothing there and may be repeated.
-    pub fn read<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+    pub fn read(&self, method: Method, segments: &[&str]) -> Call<'_> {
         self.call(method, segments, false)
     }
 
     /// Starts a request that changes something and is never repeated once it may have arrived.
-    pub fn write<'a>(&self, method: Method, segments: &[&'a str]) -> Call<'_> {
+    pub fn write(&self, method: Method, segments: &[&str]) -> Call<'_> {
         self.call(method, segments, true)
     }
 
@@ -264,9 +287,10 @@ impl Http {
     pub fn was_before(&self, created: Option<&Stamp>, began: Moment) -> Option<bool> {
         let clock = *self.shared.server_time.lock().expect("no code panics while it holds this lock");
         let (created, (server, at)) = (created.and_then(Stamp::instant)?, clock?);
-        let since = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
+        let after = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
+        let before = SignedDuration::try_from(began.0.saturating_duration_since(at)).ok()?;
         // Two seconds: the Date header counts whole seconds, and so do some creation times.
-        Some(created < server - since - SignedDuration::from_secs(2))
+        Some(created < server.saturating_add(before - after - SignedDuration::from_secs(2)).ok()?)
     }
 }
 
@@ -325,6 +349,7 @@ impl Call<'_> {
 
     /// Adds a header that is a secret, such as a one-time code.
     pub fn header(mut self, name: &'static str, value: SecretString) -> Self {
+        self.http.guard(Some(&value));
         self.headers.push((name, value));
         self
     }
@@ -357,67 +382,59 @@ impl Call<'_> {
         let shared = &self.http.shared;
         let url = format!("{}{}", shared.base_url, self.path.clone()?);
         if self.is_write && shared.dry_run && !self.in_dry_run {
-            let body = self.shown_body();
-            let message = format!("{} {url}{}{body}", self.method, if body.is_empty() { "" } else { " " });
-            return Err(Error::new(Kind::Planned, message));
+            let message = format!("{} {}", self.shown(&url), self.shown_body());
+            return Err(Error::new(Kind::Planned, message.trim_end()));
         }
-        // A connection that could not be made, or an answer that says "not processed", may be repeated even on a write.
         let repeatable = |error: &Error| {
-            error.effect == Effect::None
-                && match error.kind {
-                    Kind::RateLimited => error.retry_after.is_none_or(|wait| wait <= PATIENCE),
-                    Kind::Network => error.hint.is_none(),
-                    Kind::Provider => !self.is_write && error.http_status.is_some_and(|s| s >= 500),
-                    _ => false,
-                }
+            let may_pass = match error.kind {
+                Kind::RateLimited => true,
+                // A hint means that it will not pass by itself.
+                Kind::Network => error.hint.is_none(),
+                Kind::Provider => error.http_status.is_some_and(|status| status >= 500),
+                _ => false,
+            };
+            may_pass && error.effect == Effect::None && error.retry_after.is_none_or(|wait| wait <= PATIENCE)
         };
-        let waits = if shared.no_wait {
-            ExponentialBuilder::new().with_min_delay(Duration::ZERO).with_max_delay(Duration::ZERO)
-        } else {
-            ExponentialBuilder::new()
-                .with_min_delay(Duration::from_millis(500))
-                .with_max_delay(Duration::from_secs(8))
-                .with_jitter()
-        };
-        (|| self.attempt(&url))
-            .retry(waits.with_max_times(REPEATS))
-            .when(repeatable)
-            .adjust(|error, wait| wait.map(|wait| error.retry_after.unwrap_or(wait)))
-            .await
+        let (first, last) = if shared.no_wait { (0, 0) } else { (500, 8000) };
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(first))
+            .with_max_delay(Duration::from_millis(last))
+            .with_max_times(REPEATS)
+            .with_jitter();
+        (|| self.attempt(&url)).retry(waits).when(repeatable).await
     }
 
     async fn attempt(&self, url: &str) -> Result<Reply> {
         let shared = &self.http.shared;
-        let _slot = shared.gate.pass().await;
         let request = self.signed(url)?;
-        let shown_query = shared.redactor.fields(&self.query);
-        let mark = if shown_query.is_empty() { "" } else { "?" };
-        tracing::debug!(target: "mbx::http", "> {} {url}{mark}{shown_query}", self.method);
-        let body = self.shown_body();
-        if !body.is_empty() {
-            tracing::trace!(target: "mbx::http", "> {body}");
+        let _slot = shared.gate.pass().await?;
+        let shown = self.shown(url);
+        tracing::debug!(target: "mbx::http", "> {shown}");
+        if !matches!(self.body, Body::None) {
+            tracing::trace!(target: "mbx::http", "> {}", self.shown_body());
         }
         let began = Instant::now();
         let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
         let result = match timeout(first_byte, request.send()).await {
             Ok(Ok(response)) => self.receive(response).await,
-            Ok(Err(error)) => Err(self.lost(&error)),
-            Err(_) => Err(self.maybe_done(format!("no answer began within {} s", first_byte.as_secs()))),
+            Ok(Err(error)) => Err(self.lost(error)),
+            Err(_) => Err(self.maybe_done(format!("no answer began within {first_byte:?}"))),
         };
         let took = began.elapsed().as_millis();
         match &result {
             Ok(reply) => {
-                tracing::info!(target: "mbx::http", "{} {url}{mark}{shown_query} → {} in {took} ms", self.method, reply.status);
+                tracing::info!(target: "mbx::http", "{shown} → {} in {took} ms", reply.status);
                 tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
             }
             Err(error) => {
-                let said = error.provider_message.as_deref().unwrap_or_default();
-                let status = error.http_status.map(|s| s.to_string()).unwrap_or_else(|| error.kind.code().to_owned());
-                tracing::info!(target: "mbx::http", "{} {url}{mark}{shown_query} → {status} {said} in {took} ms", self.method);
+                let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
+                let status =
+                    error.http_status.map_or_else(|| error.kind.code().to_owned(), |status| status.to_string());
+                tracing::info!(target: "mbx::http", "{shown} → {status} {said} in {took} ms");
             }
         }
-        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after) {
-            shared.gate.hold(if shared.no_wait { Duration::ZERO } else { wait.min(PATIENCE) });
+        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after).filter(|_| !shared.no_wait) {
+            shared.gate.pause(wait);
         }
         result
     }
@@ -466,10 +483,7 @@ impl Call<'_> {
     async fn receive(&self, mut response: reqwest::Response) -> Result<Reply> {
         let shared = &self.http.shared;
         let (status, headers) = (response.status(), response.headers().clone());
-        if let Some(date) =
-            headers.get("date").and_then(|v| v.to_str().ok()).and_then(|v| httpdate::parse_http_date(v).ok())
-            && let Ok(date) = Timestamp::try_from(date)
-        {
+        if let Some(date) = reply::date(&headers, "date").and_then(|date| Timestamp::try_from(date).ok()) {
             *shared.server_time.lock().expect("no code panics while it holds this lock") = Some((date, Instant::now()));
         }
         let too_large = || {
@@ -482,7 +496,7 @@ impl Call<'_> {
         }
         let mut body = Vec::new();
         let reading = async {
-            while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(error))? {
                 if body.len() + chunk.len() > BODY_MAX {
                     return Err(too_large());
                 }
@@ -492,19 +506,20 @@ impl Call<'_> {
         };
         match timeout(BODY, reading).await {
             Ok(read) => read?,
-            Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {} s", BODY.as_secs()))),
+            Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {BODY:?}"))),
         }
         let reply = Reply { status, headers, body };
-        match (shared.judge)(&reply) {
+        match (shared.judge)(&reply).or_else(|| Failure::by_page(&reply)) {
             Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
             None => Ok(reply),
         }
     }
 
     /// Returns the error of an exchange that broke off.
-    fn lost(&self, error: &reqwest::Error) -> Error {
+    fn lost(&self, error: reqwest::Error) -> Error {
+        let is_connect = error.is_connect();
         let words = self.http.shared.redactor.excerpt(&chain(error));
-        if error.is_connect() {
+        if is_connect {
             let mut lost = Error::new(Kind::Network, "");
             if words.contains("certificate") {
                 lost.hint = Some(
@@ -523,6 +538,12 @@ impl Call<'_> {
         error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
     }
 
+    /// Returns the method and the URL as they may be shown.
+    fn shown(&self, url: &str) -> String {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{} {url}{mark}{}", self.method, self.http.shared.redactor.fields(&self.query))
+    }
+
     fn shown_body(&self) -> String {
         match &self.body {
             Body::None => String::new(),
@@ -533,9 +554,10 @@ impl Call<'_> {
 }
 
 /// Returns an error with its causes, without the URL.
-fn chain(error: &reqwest::Error) -> String {
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut words: Vec<String> = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&error);
     while let Some(cause) = next {
         let text = cause.to_string();
         if !words.iter().any(|known| known.contains(&text)) {

@@ -1,13 +1,20 @@
 //! One gate per credential: how many requests may be in the air, how fast they may follow each other, and the pause
 //! that everybody keeps after the provider asked for one.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
+use crate::error::{Error, Kind, Result};
 use crate::provider::Pace;
+
+/// Two minutes: longer than any documented Retry-After, shorter than a coffee.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A day: as long as for ever to a program that lives for minutes, and no clock overflows.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The gate that every request of one credential passes.
 pub struct Gate {
@@ -16,14 +23,10 @@ pub struct Gate {
     interval: Duration,
     /// How far ahead of the steady rate a burst may run.
     slack: Duration,
-    clock: Mutex<Clock>,
-}
-
-struct Clock {
-    /// When the next request would be due at the steady rate.
-    due: Instant,
+    /// When the next request is due at the steady rate. Who holds the lock is next, the others queue for it.
+    due: tokio::sync::Mutex<Instant>,
     /// Nobody sends before this.
-    hold: Instant,
+    hold: Mutex<Instant>,
 }
 
 impl Gate {
@@ -35,38 +38,42 @@ impl Gate {
             slots: Semaphore::new(pace.concurrency.max(1)),
             interval,
             slack: interval * pace.burst.saturating_sub(1),
-            clock: Mutex::new(Clock { due: now, hold: now }),
+            due: tokio::sync::Mutex::new(now),
+            hold: Mutex::new(now),
         }
     }
 
-    /// Waits for a slot and for this request's turn. The slot is held until the returned permit is dropped.
-    pub async fn pass(&self) -> SemaphorePermit<'_> {
+    /// Waits for a slot and for this request's turn. The slot is held until the returned permit is dropped. Fails at
+    /// once when the provider asked for a pause that is beyond patience.
+    pub async fn pass(&self) -> Result<SemaphorePermit<'_>> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
-        let turn = {
-            let mut clock = self.lock();
-            let due = clock.due.max(Instant::now());
-            clock.due = due + self.interval;
-            due.checked_sub(self.slack).unwrap_or(due)
-        };
-        sleep_until(turn).await;
-        // A hold may have been set or moved while this request was waiting.
+        let mut due = self.due.lock().await;
+        // A hold may be set or moved while this request is waiting, and a turn is taken only by who really goes.
         loop {
-            let hold = self.lock().hold;
-            if hold <= Instant::now() {
-                return slot;
+            let (now, hold) = (Instant::now(), *self.hold());
+            let pause = hold.saturating_duration_since(now);
+            if pause > PATIENCE {
+                let mut error = Error::new(Kind::RateLimited, "");
+                error.retry_after = Some(pause);
+                return Err(error);
             }
-            sleep_until(hold).await;
+            let wait = pause.max(due.saturating_duration_since(now).saturating_sub(self.slack));
+            if wait.is_zero() {
+                *due = due.max(now) + self.interval;
+                return Ok(slot);
+            }
+            sleep_until(now + wait).await;
         }
     }
 
     /// Lets nobody pass before `wait` is over.
-    pub fn hold(&self, wait: Duration) {
-        let mut clock = self.lock();
-        clock.hold = clock.hold.max(Instant::now() + wait);
+    pub fn pause(&self, wait: Duration) {
+        let mut hold = self.hold();
+        *hold = (*hold).max(Instant::now() + wait.min(LONGEST_HOLD));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Clock> {
-        self.clock.lock().expect("no code panics while it holds this lock")
+    fn hold(&self) -> MutexGuard<'_, Instant> {
+        self.hold.lock().expect("no code panics while it holds this lock")
     }
 }
 
@@ -94,19 +101,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hold_stops_those_who_already_wait() {
-        let gate = std::sync::Arc::new(Gate::new(pace(4, Some(60), 1)));
+    async fn a_pause_stops_those_who_already_wait_and_the_rate_holds_after_it() {
+        let gate = Gate::new(pace(4, Some(60), 2));
+        let start = Instant::now();
+        let passes = futures_util::future::join_all((0..6).map(|_| async {
+            drop(gate.pass().await);
+            start.elapsed().as_secs()
+        }));
+        let pause = async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            gate.pause(Duration::from_secs(30));
+            gate.pause(Duration::from_secs(10));
+        };
+        let (passed, ()) = tokio::join!(passes, pause);
+        assert_eq!(passed, [0, 0, 1, 31, 31, 32]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_takes_no_turn() {
+        let gate = Gate::new(pace(4, Some(1), 1));
         let start = Instant::now();
         drop(gate.pass().await);
-        let waiting = tokio::spawn({
-            let gate = gate.clone();
-            async move {
-                drop(gate.pass().await);
-                Instant::now()
-            }
-        });
-        tokio::task::yield_now().await;
-        gate.hold(Duration::from_secs(30));
-        assert_eq!((waiting.await.expect("no panic") - start).as_secs(), 30);
+        for _ in 0..3 {
+            tokio::time::timeout(Duration::from_secs(1), gate.pass()).await.map(drop).expect_err("it is not its turn");
+        }
+        drop(gate.pass().await);
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_beyond_patience_is_an_error_for_all() {
+        let gate = Gate::new(pace(4, None, 1));
+        gate.pause(Duration::MAX);
+        for _ in 0..2 {
+            let error = gate.pass().await.map(drop).expect_err("nobody waits for that");
+            assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(LONGEST_HOLD)));
+        }
     }
 }

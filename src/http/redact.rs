@@ -1,8 +1,9 @@
 //! What may be shown of a request or an answer. Three nets: by type (secrets are `SecretString`), by name (fields that
 //! hold secrets), and by value (the secrets of this run, wherever they appear).
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -19,6 +20,12 @@ const SHORTEST: usize = 4;
 /// The longest excerpt of a provider's words in an error, in characters.
 const EXCERPT: usize = 400;
 
+/// How much of a provider's words is searched for an excerpt, in characters: a server may send megabytes.
+const SEARCHED: usize = 1 << 16;
+
+/// What may stand in a URL as it is.
+const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// The secrets of this run. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -28,16 +35,11 @@ pub struct Redactor {
 impl Redactor {
     /// Learns a secret, in the spellings it may travel in.
     pub fn learn(&self, secret: &SecretString) {
-        let raw = secret.expose_secret();
-        if raw.chars().count() < SHORTEST {
-            return;
-        }
-        let json = serde_json::to_string(raw).unwrap_or_default();
-        let form: String = url::form_urlencoded::byte_serialize(raw.as_bytes()).collect();
         let mut values = self.values.write().expect("no code panics while it holds this lock");
-        for spelling in [raw, json.trim_matches('"'), &form] {
-            if !values.iter().any(|known| known.expose_secret() == spelling) {
-                values.push(spelling.to_owned().into());
+        for spelling in spellings(secret.expose_secret()) {
+            let is_long = spelling.chars().count() >= SHORTEST;
+            if is_long && !values.iter().any(|known| known.expose_secret() == spelling) {
+                values.push(spelling.into());
             }
         }
         // The longest first, so that no part of a secret outlives another one inside it.
@@ -46,35 +48,44 @@ impl Redactor {
 
     /// Returns `text` with every known secret masked.
     pub fn scrub(&self, text: &str) -> String {
-        let values = self.values.read().expect("no code panics while it holds this lock");
-        values.iter().fold(text.to_owned(), |text, value| text.replace(value.expose_secret(), MASK))
+        let values = self.values();
+        let known = values.iter().map(ExposeSecret::expose_secret).filter(|value| text.contains(*value));
+        known.fold(text.to_owned(), |text, value| text.replace(value, MASK))
+    }
+
+    fn values(&self) -> RwLockReadGuard<'_, Vec<SecretString>> {
+        self.values.read().expect("no code panics while it holds this lock")
     }
 
     /// Returns a bounded, one-line excerpt of a provider's words.
     pub fn excerpt(&self, text: &str) -> String {
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = self.scrub(&line);
-        match line.char_indices().nth(EXCERPT) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
+        let mut line = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars).skip(1);
+        let searched: String = line.by_ref().take(SEARCHED).collect();
+        let scrubbed = self.scrub(&searched);
+        // A secret that the cut has halved is not known any more.
+        let doubtful = line.next().and_then(|_| Some(self.values().first()?.expose_secret().len())).unwrap_or_default();
+        let sure = scrubbed.chars().count().saturating_sub(doubtful);
+        match scrubbed.char_indices().nth(EXCERPT.min(sure)) {
+            Some((end, _)) => format!("{}…", &scrubbed[..end]),
+            None => scrubbed,
         }
     }
 
     /// Returns a body as it may stand in a trace.
     pub fn body(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
-        let start = text.trim_start();
-        if start.starts_with(['{', '[']) {
-            return match serde_json::from_str::<Value>(start) {
-                Ok(mut value) => {
-                    mask_by_name(&mut value);
-                    self.scrub(&value.to_string())
-                }
-                // Without its structure nothing tells which part of it is a secret.
-                Err(_) => format!("({} bytes that are no whole JSON)", body.len()),
-            };
-        }
-        self.excerpt(&text)
+        let text = text.trim_start();
+        let shown = match serde_json::from_str::<Value>(text) {
+            Ok(mut value) => {
+                mask_by_name(&mut value);
+                self.scrub(&value.to_string())
+            }
+            // Without its structure nothing tells which part of it is a secret.
+            Err(_) if text.starts_with(['{', '[']) => format!("({} bytes that are no whole JSON)", body.len()),
+            Err(_) if text.starts_with('<') => format!("({} bytes of markup)", body.len()),
+            Err(_) => self.excerpt(text),
+        };
+        visible(&shown)
     }
 
     /// Returns form or query fields as they may stand in a trace.
@@ -85,6 +96,42 @@ impl Redactor {
         });
         shown.collect::<Vec<_>>().join("&")
     }
+}
+
+/// Returns a secret in the spellings it may travel in: as it is, in JSON, in forms and URLs, in HTML.
+fn spellings(raw: &str) -> Vec<String> {
+    let json = serde_json::to_string(raw).expect("a text is JSON");
+    let json = json[1..json.len() - 1].to_owned();
+    let mut units = [0; 2];
+    let mut escape = |c: char| c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let ascii = json.chars().map(|c| if c.is_ascii() { c.to_string() } else { escape(c) }).collect();
+    let form: String = url::form_urlencoded::byte_serialize(raw.as_bytes()).collect();
+    let url = utf8_percent_encode(raw, URL).to_string();
+    let html = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let spellings =
+        [raw.to_owned(), json, ascii, form.clone(), lower_escapes(&form), url.clone(), lower_escapes(&url), html];
+    // Once more as an excerpt shows them, with single blanks.
+    let single = spellings.iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    spellings.into_iter().chain(single).collect()
+}
+
+/// Returns the same text with `%2b` for `%2B`.
+fn lower_escapes(text: &str) -> String {
+    let lower = |(index, part): (usize, &str)| match part.split_at_checked(2) {
+        Some((digits, rest)) if index > 0 => format!("%{}{rest}", digits.to_lowercase()),
+        _ => part.to_owned(),
+    };
+    text.split('%').enumerate().map(lower).collect()
+}
+
+/// Returns a text with everything escaped that a terminal would obey rather than show.
+pub(super) fn visible(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => c.escape_unicode().to_string(),
+        _ if c.is_control() => c.escape_unicode().to_string(),
+        _ => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn is_secret_name(name: &str) -> bool {
@@ -125,6 +172,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_short_to_be_a_secret_masks_nothing() {
+        let redactor = Redactor::default();
+        for short in ["", "   ", "      ", "abc"] {
+            redactor.learn(&short.into());
+        }
+        assert_eq!(redactor.excerpt("abc  def"), "abc def");
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_of_an_excerpt_does_not_show() {
+        let secret = "x".repeat(3000);
+        let redactor = Redactor::default();
+        redactor.learn(&secret.as_str().into());
+        let shown = redactor.excerpt(&secret.repeat(100));
+        assert!(!shown.contains('x'), "{shown}");
+    }
+
+    #[test]
     fn a_body_cut_in_half_is_not_shown() {
         assert_eq!(Redactor::default().body(br#"{"password":"hunt"#), "(17 bytes that are no whole JSON)");
     }
@@ -137,8 +202,9 @@ mod tests {
             let json = serde_json::json!({ "message": format!("{around}{secret}{around}") }).to_string();
             prop_assume!(!around.contains(&secret) && !MASK.contains(&secret));
             let texts = [redactor.scrub(&format!("{around} {secret} {around}")), redactor.body(json.as_bytes())];
+            let masked = format!("{around} {MASK} {around}");
             for text in texts {
-                prop_assert!(!text.contains(&secret) || format!("{around} {MASK} {around}").contains(&secret));
+                prop_assert!(!text.contains(&secret) || masked.contains(&secret), "{}", text);
             }
         }
     }

@@ -37,7 +37,6 @@ impl Reply {
             failure.http_status = Some(self.status.as_u16());
             failure.provider_message = Some(match () {
                 () if self.body.is_empty() => "(an empty body)".to_owned(),
-                () if self.is_html() => "(an HTML page)".to_owned(),
                 () => format!("(an answer that cannot be read: line {}, column {})", error.line(), error.column()),
             });
             failure
@@ -68,20 +67,34 @@ impl Reply {
         start.starts_with("<!doctype") || start.starts_with("<html")
     }
 
+    /// Returns how long the server asks to wait; a date counts by the server's own clock, if it tells that.
     fn retry_after(&self) -> Option<Duration> {
-        let text = self.headers.get("retry-after")?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse::<u64>() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+        let seconds = header(&self.headers, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        seconds.or_else(|| {
+            let now = date(&self.headers, "date").unwrap_or_else(SystemTime::now);
+            Some(date(&self.headers, "retry-after")?.duration_since(now).unwrap_or_default())
+        })
     }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// Reads a header that holds a date.
+pub(super) fn date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(header(headers, name)?).ok()
 }
 
 impl Failure {
     /// Does the ordinary mapping from the reply's status to a meaning; `None` for a success.
     pub fn by_status(reply: &Reply, message: String) -> Option<Failure> {
         Failure::of_status(reply.status.as_u16(), message)
+    }
+
+    /// Returns what a page for people is where data was asked for, whatever its status claims: some proxy's.
+    pub(super) fn by_page(reply: &Reply) -> Option<Failure> {
+        reply.is_html().then(|| Failure { kind: Kind::Provider, message: reply.words() })
     }
 
     /// Does the ordinary mapping for a status that travels elsewhere, such as inside a body.

@@ -290,7 +290,7 @@ mod tests {
         let local = "a".repeat(64);
         assert!(Address::parse(&format!("{local}@example.com")).is_ok());
         assert_eq!(Address::parse(&format!("{local}a@example.com")), Err(AddressError::LongLocalPart(65)));
-        let label = "b".repeat(61);
+        let label = "b".repeat(62);
         let long = format!("{local}@{label}.{label}.{label}.com");
         assert_eq!(Address::parse(&long), Err(AddressError::Long(long.len())));
     }

@@ -7,6 +7,7 @@ mod commands;
 mod conformance;
 mod contract;
 mod hostile;
+mod http;
 mod program;
 mod replay;
 mod support;
