@@ -17,15 +17,15 @@ pub(crate) enum Verb {
     /// Show what one provider can do, what it needs, and why the rest is not possible
     Show {
         /// hybridbox, emboux, litemail, qboxmail or mailinabox
-        provider: Option<ProviderId>,
+        name: Option<ProviderId>,
     },
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     match verb {
         Verb::List => app.out.all(&rows::MATRIX, matrix()).await,
-        Verb::Show { provider } => {
-            let provider = provider.or(app.choice.provider).ok_or_else(|| {
+        Verb::Show { name } => {
+            let provider = name.or(app.choice.provider).ok_or_else(|| {
                 Error::new(Kind::Usage, "which provider?").hint("`mbx provider show emboux`, for example")
             })?;
             app.out.all(&rows::ABOUT, about(adapters::spec(provider))).await

@@ -110,7 +110,7 @@ impl Out {
 
     /// Shows one thing.
     pub fn one(&self, shape: &Shape, row: Row) -> Result<()> {
-        let columns = self.columns(shape, row.contains_key("password"))?;
+        let columns = self.columns(shape, Some(&row))?;
         let mut sink = Sink::new();
         match self.format {
             Format::Json => {
@@ -133,7 +133,7 @@ impl Out {
 
     /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
     pub async fn list(&self, shape: &Shape, mut rows: Listing<'_, Row>) -> Result<()> {
-        let columns = self.columns(shape, false)?;
+        let columns = self.columns(shape, None)?;
         let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
         let mut sink = Sink::new();
         if sort.is_none() && matches!(self.format, Format::Jsonl | Format::Csv | Format::Value) {
@@ -193,22 +193,30 @@ impl Out {
     }
 
     /// Returns the columns to show: those asked for, or the usual ones of the format.
-    fn columns(&self, shape: &Shape, password: bool) -> Result<Vec<Column>> {
+    fn columns(&self, shape: &Shape, one: Option<&Row>) -> Result<Vec<Column>> {
         let as_column = |key: &'static str| {
             let usual = shape.table.iter().find(|column| column.key == key).copied();
             usual.unwrap_or(Column { key, head: key, look: look_of(key) })
         };
-        let mut columns = match (&self.columns, self.format) {
+        let columns = match (&self.columns, self.format) {
             (Some(wanted), _) => {
                 wanted.iter().map(|key| known_key(shape, key).map(as_column)).collect::<Result<Vec<_>>>()?
             }
-            (None, Format::Table) => shape.table.to_vec(),
+            (None, Format::Table) => {
+                // A single thing also shows what became of it, unless that is the plain success of making it.
+                let outcome = one.and_then(|row| row.get("outcome")).is_some_and(|o| !o.is_null() && o != "created");
+                let password = one.is_some_and(|row| row.contains_key("password"));
+                let more = [("outcome", "OUTCOME", outcome), ("password", "PASSWORD", password)];
+                let more = more.into_iter().filter(|(_, _, shown)| *shown);
+                let more = more.map(|(key, head, _)| Column { key, head, look: Look::Text });
+                shape.table.iter().copied().chain(more).collect()
+            }
             (None, Format::Value) => vec![as_column(shape.keys[0])],
-            (None, _) => shape.keys.iter().filter(|key| **key != "password").map(|key| as_column(key)).collect(),
+            (None, _) => {
+                let shown = |key: &&&str| **key != "password" || one.is_some_and(|row| row.contains_key("password"));
+                shape.keys.iter().filter(shown).map(|key| as_column(key)).collect()
+            }
         };
-        if password && self.columns.is_none() && self.format != Format::Value {
-            columns.push(Column { key: "password", head: "PASSWORD", look: Look::Text });
-        }
         if self.format == Format::Value && columns.len() != 1 {
             return Err(Error::new(Kind::Usage, "-o value prints one column: name one with --columns"));
         }

@@ -15,6 +15,8 @@ pub enum Answer {
     Delay(Duration),
     /// The first half of the ordinary answer's body.
     Truncated,
+    /// A refusal that repeats what was sent, credentials and body.
+    Echo,
     /// A body of a gibibyte whose length is not told.
     Endless,
     /// Any other answer.

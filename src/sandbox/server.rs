@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Method, Request, Response};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
@@ -177,15 +178,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     if let Some(id) = provider.filter(|_| parts.method != Method::GET) {
         shared.store.tick(id);
     }
+    let said = format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers);
     let fault = lock(&shared.faults).iter_mut().find_map(|fault| fault.strikes(&parts.method, parts.uri.path()));
     let mut response = match fault {
-        Some((false, trouble)) => trouble.play(Response::new(Body::empty())).await?,
+        Some((false, trouble)) => trouble.play(Response::new(Body::empty()), &said).await?,
         trouble => {
             let mut router = shared.router.clone();
             let response = router.call(Request::from_parts(parts, Body::from(body))).await;
             let response = response.unwrap_or_else(|never| match never {});
             match trouble {
-                Some((_, trouble)) => trouble.play(response).await?,
+                Some((_, trouble)) => trouble.play(response, &said).await?,
                 None => response,
             }
         }
@@ -198,8 +200,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
 }
 
 impl Answer {
-    async fn play(self, real: Response<Body>) -> io::Result<Response<Body>> {
+    async fn play(self, real: Response<Body>, said: &str) -> io::Result<Response<Body>> {
         match self {
+            Answer::Echo => {
+                let mut response = Response::new(Body::from(json!({ "detail": said, "message": said }).to_string()));
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                Ok(response)
+            }
             Answer::Cut => Err(io::Error::other("scripted: the connection is cut")),
             Answer::Hang => std::future::pending().await,
             Answer::Delay(delay) => {

@@ -378,7 +378,7 @@ async fn ask(ctx: &Ctx, exchange: &Value, login: Option<(&str, &str)>, code: Opt
         request = request.header("x-auth-token", code);
     }
     if !exchange["form"].is_null() {
-        let form = serde_urlencoded::to_string(pairs(&exchange["form"])).expect("a form");
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs(&exchange["form"])).finish();
         request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
     }
     let response = request.send().await.expect("the sandbox answers");
