@@ -232,10 +232,13 @@ impl App {
             return;
         }
         notes.iter().for_each(|note| self.out.note(note));
+        // With a real account somebody has allowed it in so many words; in the sandbox it is simply on.
         if let Support::Unverified(why) = (opened.provider.spec().support)(op)
+            && opened.profile.sandbox.value
             && !self.out.format.is_json()
         {
-            self.out.note(&format!("not documented by {}: {why}", opened.provider.spec().title));
+            let title = opened.provider.spec().title;
+            self.out.note(&format!("off for a real {title} account unless `allow_unverified` is set: {why}"));
         }
     }
 }

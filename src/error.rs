@@ -208,12 +208,11 @@ impl Error {
     /// Returns "there is no such mailbox".
     pub fn no_mailbox(address: &Address) -> Self {
         Error::new(Kind::NotFound, format!("no mailbox {address}"))
-            .hint(format!("`mbx list --domain {}` shows what is there", address.domain()))
     }
 
     /// Returns "there is no such domain".
     pub fn no_domain(name: &DomainName) -> Self {
-        Error::new(Kind::NotFound, format!("no domain {name}")).hint("`mbx domain list` shows what is there")
+        Error::new(Kind::NotFound, format!("no domain {name}"))
     }
 
     /// Returns "this provider cannot do that", with the reason.

@@ -203,13 +203,16 @@ impl Out {
                 wanted.iter().map(|key| known_key(shape, key).map(as_column)).collect::<Result<Vec<_>>>()?
             }
             (None, Format::Table) => {
-                // A single thing also shows what became of it, unless that is the plain success of making it.
-                let outcome = one.and_then(|row| row.get("outcome")).is_some_and(|o| !o.is_null() && o != "created");
-                let password = one.is_some_and(|row| row.contains_key("password"));
-                let more = [("outcome", "OUTCOME", outcome), ("password", "PASSWORD", password)];
+                let Some(row) = one else { return Ok(shape.table.to_vec()) };
+                // A single thing shows what became of it, unless that is the plain success of making it; and where a
+                // change tells little of the thing itself, the cells it does not tell are left out.
+                let outcome = cell(row, "outcome");
+                let changed = !outcome.is_null() && outcome != "created";
+                let told = |c: &&Column| !changed || !(cell(row, c.key).is_null() || cell(row, c.key) == "unknown");
+                let more = [("outcome", "OUTCOME", changed), ("password", "PASSWORD", row.contains_key("password"))];
                 let more = more.into_iter().filter(|(_, _, shown)| *shown);
                 let more = more.map(|(key, head, _)| Column { key, head, look: Look::Text });
-                shape.table.iter().copied().chain(more).collect()
+                shape.table.iter().filter(told).copied().chain(more).collect()
             }
             (None, Format::Value) => vec![as_column(shape.keys[0])],
             (None, _) => {
@@ -243,7 +246,7 @@ impl Out {
     fn table(&self, columns: &[Column], rows: &[Row]) -> String {
         let mut builder = Builder::default();
         if !self.no_headers {
-            builder.push_record(columns.iter().map(|column| column.head));
+            builder.push_record(columns.iter().map(|column| column.head.to_uppercase().replace(['.', '_'], " ")));
         }
         for row in rows {
             builder.push_record(columns.iter().map(|c| escape(&shown(row, c)).into_owned()));
