@@ -155,7 +155,7 @@ impl App {
             return Err(Error::new(Kind::Config, format!("{} needs the user that logs in", spec.title))
                 .hint(format!("set {}, or `user` in the profile", env_name("USER"))));
         }
-        for setting in spec.settings.iter().filter(|s| s.required && !profile.settings.contains_key(s.key)) {
+        if let Some(setting) = spec.settings.iter().find(|s| s.required && !profile.settings.contains_key(s.key)) {
             return Err(Error::new(Kind::Config, format!("{} needs {}: {}", spec.title, setting.key, setting.help))
                 .hint(format!("set {}, or `{}` in the profile", env_name(&setting.key.to_uppercase()), setting.key)));
         }

@@ -9,13 +9,7 @@ use crate::provider::ProviderId;
 
 /// Provision mailboxes at Hybridbox, EmBoux, LiteMail, Qboxmail and Mail-in-a-Box
 #[derive(Debug, Parser)]
-#[command(
-    name = "mbx",
-    version,
-    propagate_version = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "mbx", version, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = "Try it without an account: mbx create --provider litemail --sandbox ada@example.com")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -38,7 +32,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, conflicts_with = "profile")]
     pub(crate) all_profiles: bool,
     /// table, json, jsonl, csv or value [env: MBX_OUTPUT] [default: table]
-    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = ["table", "json", "jsonl", "csv", "value"])]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true, value_parser = ["table", "json", "jsonl", "csv", "value"])]
     pub(crate) output: Option<String>,
     /// The columns to show, separated by commas
     #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
@@ -68,7 +62,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Colour messages: auto, always, never
-    #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"])]
+    #[arg(long, global = true, value_name = "WHEN", hide_possible_values = true, value_parser = ["auto", "always", "never"])]
     pub(crate) color: Option<String>,
     /// The configuration file [env: MBX_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]

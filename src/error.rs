@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model::{Address, DomainName};
-use crate::provider::ProviderId;
+use crate::model::{Address, DomainName, ProviderId};
 
 /// What went wrong, from the point of view of the person who must do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

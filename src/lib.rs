@@ -23,10 +23,12 @@
 //! main · cli
 //! commands
 //! app
-//! config · output · sandbox
-//! adapters
-//! provider · http
-//! model · error
+//! config
+//! output · sandbox · adapters
+//! provider
+//! http
+//! error
+//! model
 //! ```
 //!
 //! Four rules hold it together.

@@ -332,13 +332,13 @@ impl Config {
         };
         let spec = adapters::spec(provider);
         check_profile_keys(table, spec).map_err(wrong)?;
-        let mut profile = self.from_env(name, spec)?;
+        let mut profile = self.environment(name, spec)?;
         self.add_table(&mut profile, table, spec).map_err(wrong)?;
         Ok(profile)
     }
 
     /// Reads what the environment says of a provider.
-    fn from_env(&self, name: &str, spec: &'static Spec) -> Result<Profile> {
+    fn environment(&self, name: &str, spec: &'static Spec) -> Result<Profile> {
         let prefix = format!("MBX_{}", spec.id.as_str().to_uppercase());
         let text = |key: &str| {
             let variable = format!("{prefix}_{key}");
@@ -490,11 +490,11 @@ impl Config {
                 .hint("name one with --profile, or mark one with `default = true`"));
         }
         if let Some(provider) = choice.provider {
-            return self.from_env(ENV_PROFILE, adapters::spec(provider));
+            return self.environment(ENV_PROFILE, adapters::spec(provider));
         }
         let by_env: Vec<Profile> = ProviderId::ALL
             .into_iter()
-            .map(|id| self.from_env(ENV_PROFILE, adapters::spec(id)))
+            .map(|id| self.environment(ENV_PROFILE, adapters::spec(id)))
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .filter(|profile| profile.secret.is_some())

@@ -36,15 +36,14 @@ use tokio::time::{Instant, timeout};
 
 use pace::PATIENCE;
 
-pub use pace::Gate;
-pub use pages::{Page, pages};
+pub use pace::{Gate, Pace};
+pub use pages::{Listing, Page, pages};
 pub use redact::Redactor;
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;
 
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::Stamp;
-use crate::provider::Pace;
 
 /// What may stand in a path segment as it is; `@` because vendors' samples leave it so.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');

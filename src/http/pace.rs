@@ -8,13 +8,29 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Kind, Result};
-use crate::provider::Pace;
 
 /// Two minutes: longer than any documented Retry-After, shorter than a coffee.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A day: as long as for ever to a program that lives for minutes, and no clock overflows.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How fast a provider may be asked, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Requests in the air at the same time.
+    pub concurrency: usize,
+    /// Requests a minute; `None`: no limit is known.
+    pub per_minute: Option<u32>,
+    /// How many of them may follow each other without a pause.
+    pub burst: u32,
+    /// How long a read may take to begin its answer.
+    pub read: Duration,
+    /// How long a write may take to begin its answer.
+    pub write: Duration,
+    /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
+    pub poll: Duration,
+}
 
 /// The gate that every request of one credential passes.
 pub struct Gate {

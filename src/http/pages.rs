@@ -5,12 +5,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_stream::try_stream;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 
 use crate::error::{Error, Kind, Result};
-use crate::provider::Listing;
 
 /// Ten thousand pages: a million mailboxes at a hundred a page. More is a server that never ends.
 const PAGES_MAX: u32 = 10_000;
+
+/// A page-by-page answer as one stream. An error ends it.
+pub type Listing<'a, T> = BoxStream<'a, Result<T>>;
 
 /// One page of a list.
 pub struct Page<T> {

@@ -7,6 +7,7 @@ mod alias;
 mod credential;
 mod domain;
 mod mailbox;
+mod provider;
 mod value;
 
 pub use address::{Address, AddressError, AliasSource, DomainName};
@@ -14,4 +15,5 @@ pub use alias::Alias;
 pub use credential::{Credential, NewCredential};
 pub use domain::{DnsRecord, Domain, NewDomain};
 pub use mailbox::{Mailbox, MailboxChange, NewMailbox, Removal};
+pub use provider::ProviderId;
 pub use value::{Bytes, Extra, Quota, Stamp, Status};

@@ -18,8 +18,8 @@ pub use rows::{Column, Look, Outcome, Row, Shape, Source};
 pub use text::{escape, guard_formula};
 
 use crate::error::{Error, Kind, Result};
+use crate::http::Listing;
 use crate::model::{Bytes, Stamp};
-use crate::provider::Listing;
 
 /// What stands in a table where a provider says nothing.
 const NOTHING: &str = "–";

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::model::ProviderId;
 use crate::model::{Address, Alias, Credential, DnsRecord, Domain, Mailbox};
-use crate::provider::ProviderId;
 
 /// One row of output: a JSON object whose keys are a promise.
 pub type Row = Map<String, Value>;

@@ -4,22 +4,19 @@ mod checked;
 mod spec;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::SecretString;
 
 pub use checked::Checked;
-pub use spec::{
-    AuthScheme, NameRule, Op, Pace, PasswordRule, ProviderId, QuotaRule, Rules, Setting, Spec, Support, any_address,
-};
+pub use spec::{AuthScheme, NameRule, Op, PasswordRule, QuotaRule, Rules, Setting, Spec, Support, any_address};
 
 use crate::error::{Error, Result};
+pub use crate::http::{Listing, Pace};
+pub use crate::model::ProviderId;
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewCredential,
     NewDomain, NewMailbox, Removal,
 };
-
-/// A page-by-page answer as one stream. An error ends it.
-pub type Listing<'a, T> = BoxStream<'a, Result<T>>;
 
 /// One mail host.
 ///

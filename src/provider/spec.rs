@@ -1,68 +1,8 @@
 //! What a provider is and can do, as static data. The matrix, the refusals and the choice of tests all read this.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
-
-use serde::{Serialize, Serializer};
-
-use crate::error::{Error, Kind, Result};
-use crate::model::{Address, Bytes, MailboxChange, NewMailbox};
-
-/// One of the mail hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProviderId {
-    /// Hybridbox.
-    Hybridbox,
-    /// EmBoux.
-    Emboux,
-    /// LiteMail.
-    Litemail,
-    /// Qboxmail.
-    Qboxmail,
-    /// Mail-in-a-Box.
-    Mailinabox,
-}
-
-impl ProviderId {
-    /// Every provider, in the order of the matrix.
-    pub const ALL: [ProviderId; 5] =
-        [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Litemail, ProviderId::Qboxmail, ProviderId::Mailinabox];
-
-    /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ProviderId::Hybridbox => "hybridbox",
-            ProviderId::Emboux => "emboux",
-            ProviderId::Litemail => "litemail",
-            ProviderId::Qboxmail => "qboxmail",
-            ProviderId::Mailinabox => "mailinabox",
-        }
-    }
-}
-
-impl fmt::Display for ProviderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ProviderId {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if matches!(text, "miab" | "mail-in-a-box") {
-            return Ok(ProviderId::Mailinabox);
-        }
-        let names = ProviderId::ALL.map(ProviderId::as_str).join(", ");
-        ProviderId::ALL.into_iter().find(|id| id.as_str() == text).ok_or_else(|| format!("the providers are {names}"))
-    }
-}
-
-impl Serialize for ProviderId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
+use crate::error::{Error, Kind};
+use crate::http::Pace;
+use crate::model::{Address, Bytes, MailboxChange, NewMailbox, ProviderId};
 
 /// Something that can be asked of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,23 +186,6 @@ pub struct Setting {
     pub required: bool,
     /// What the built-in sandbox expects.
     pub sandbox: Option<&'static str>,
-}
-
-/// How fast a provider may be asked, and how long it may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Requests in the air at the same time.
-    pub concurrency: usize,
-    /// Requests a minute; `None`: no limit is known.
-    pub per_minute: Option<u32>,
-    /// How many of them may follow each other without a pause.
-    pub burst: u32,
-    /// How long a read may take to begin its answer.
-    pub read: Duration,
-    /// How long a write may take to begin its answer.
-    pub write: Duration,
-    /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
-    pub poll: Duration,
 }
 
 /// What a password must look like.

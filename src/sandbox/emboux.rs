@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::KEY;
 use super::store::{Account, Alias, Domain, Mailbox, Store};
 use super::wire::{civil, empty, json, object, text};
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The storage limit a new mailbox starts with, in megabytes: what the page's example reads.
 const QUOTA_MB: u64 = 2048;
@@ -166,23 +166,18 @@ async fn outbound(State(store): Shared, headers: HeaderMap, Path(name): Path<Str
     })
 }
 
-/// Reads the `domain_id` filter.
-fn domain_id(query: &Map<String, Value>) -> Result<Option<u64>, Response> {
-    match query.get("domain_id").and_then(Value::as_str) {
-        None => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| unfit(("domain_id".to_owned(), "is not an integer"))),
-    }
+/// Answers with the items whose domain is the one that `domain_id` names, or with all.
+fn filtered(query: &Map<String, Value>, items: impl Iterator<Item = Value>) -> Response {
+    let wanted = match query.get("domain_id").and_then(Value::as_str).map(str::parse::<u64>) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return unfit(("domain_id".to_owned(), "is not an integer")),
+    };
+    json(200, items.filter(|item| wanted.is_none_or(|id| item["domain_id"] == id)).collect())
 }
 
 async fn list_users(State(store): Shared, headers: HeaderMap, Query(query): Query<Map<String, Value>>) -> Response {
-    with(&store, &headers, |account| {
-        let wanted = match domain_id(&query) {
-            Ok(wanted) => wanted,
-            Err(answer) => return answer,
-        };
-        let users = account.mailboxes.iter().map(|user| user_json(account, user));
-        json(200, users.filter(|user| wanted.is_none_or(|id| user["domain_id"] == id)).collect())
-    })
+    with(&store, &headers, |account| filtered(&query, account.mailboxes.iter().map(|user| user_json(account, user))))
 }
 
 async fn create_user(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
@@ -260,14 +255,7 @@ async fn set_quota(State(store): Shared, headers: HeaderMap, Path(email): Path<S
 }
 
 async fn list_aliases(State(store): Shared, headers: HeaderMap, Query(query): Query<Map<String, Value>>) -> Response {
-    with(&store, &headers, |account| {
-        let wanted = match domain_id(&query) {
-            Ok(wanted) => wanted,
-            Err(answer) => return answer,
-        };
-        let aliases = account.aliases.iter().map(|alias| alias_json(account, alias));
-        json(200, aliases.filter(|alias| wanted.is_none_or(|id| alias["domain_id"] == id)).collect())
-    })
+    with(&store, &headers, |account| filtered(&query, account.aliases.iter().map(|alias| alias_json(account, alias))))
 }
 
 async fn create_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {

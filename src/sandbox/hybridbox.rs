@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::KEY;
 use super::store::{Account, Alias, Credential, Domain, Mailbox, Store};
 use super::wire::{empty, json, members, object, page, text, zulu};
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The account, as the pages' samples write a UUID.
 const ACCOUNT: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::KEY;
 use super::store::{Account, Domain, Mailbox, Store};
 use super::wire::{civil, json, members, object, page, text};
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// Domains on a page, of the list of mailboxes too: there, pages count domains and not mailboxes.
 const PAGE: usize = 2;

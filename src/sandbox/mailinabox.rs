@@ -21,7 +21,7 @@ use totp_rs::{Builder, Secret};
 use super::store::{Account, Alias, Mailbox, Store};
 use super::{BOX_USER, KEY};
 use crate::model::DomainName;
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The box's own name; it makes the part after the `@` of [`BOX_USER`].
 const PRIMARY: &str = "box.example.com";

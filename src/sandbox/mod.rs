@@ -22,7 +22,7 @@ use axum::Router;
 use std::sync::Arc;
 use store::Store;
 
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The key, token and password of every provider in the sandbox.
 pub const KEY: &str = "sandbox";

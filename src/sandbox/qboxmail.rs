@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::KEY;
 use super::store::{Account, Alias, Domain, Mailbox, Store};
 use super::wire::{central, empty, json, object, page, text};
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The only sizes a quota may have (docs: postApiDomains).
 const SIZES: [u64; 13] = [

@@ -22,7 +22,7 @@ use super::fault::{Answer, Fault};
 use super::store::Store;
 use super::{BOX_USER, KEY, base_path, router};
 use crate::error::{Error, Kind, Result};
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// The largest request body it reads: a megabyte, as a box's web server does.
 const BODY_MAX: usize = 1 << 20;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::provider::ProviderId;
+use crate::model::ProviderId;
 
 /// 2026-01-05 08:59 UTC: the first request that may change something happens at nine on a Monday.
 const START: u64 = 1_767_603_540;

@@ -1,0 +1,61 @@
+//! The names of the providers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// One of the mail hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProviderId {
+    /// Hybridbox.
+    Hybridbox,
+    /// EmBoux.
+    Emboux,
+    /// LiteMail.
+    Litemail,
+    /// Qboxmail.
+    Qboxmail,
+    /// Mail-in-a-Box.
+    Mailinabox,
+}
+
+impl ProviderId {
+    /// Every provider, in the order of the matrix.
+    pub const ALL: [ProviderId; 5] =
+        [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Litemail, ProviderId::Qboxmail, ProviderId::Mailinabox];
+
+    /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProviderId::Hybridbox => "hybridbox",
+            ProviderId::Emboux => "emboux",
+            ProviderId::Litemail => "litemail",
+            ProviderId::Qboxmail => "qboxmail",
+            ProviderId::Mailinabox => "mailinabox",
+        }
+    }
+}
+
+impl fmt::Display for ProviderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ProviderId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "miab" | "mail-in-a-box") {
+            return Ok(ProviderId::Mailinabox);
+        }
+        let names = ProviderId::ALL.map(ProviderId::as_str).join(", ");
+        ProviderId::ALL.into_iter().find(|id| id.as_str() == text).ok_or_else(|| format!("the providers are {names}"))
+    }
+}
+
+impl Serialize for ProviderId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
