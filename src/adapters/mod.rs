@@ -50,6 +50,28 @@ pub struct Account {
 }
 
 impl Account {
+    /// Returns an account of which nothing but provider, place and secret is special.
+    pub fn new(provider: ProviderId, base_url: impl Into<String>, secret: SecretString) -> Self {
+        let pace = spec(provider).pace;
+        Account {
+            provider,
+            profile: provider.to_string(),
+            base_url: base_url.into(),
+            secret,
+            user: None,
+            totp: None,
+            settings: BTreeMap::new(),
+            headers: Vec::new(),
+            ca_pem: None,
+            pace,
+            gate: Arc::new(Gate::new(pace)),
+            redactor: Redactor::default(),
+            allow_unverified: false,
+            dry_run: false,
+            no_wait: false,
+        }
+    }
+
     /// Returns one of the provider's own settings.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(String::as_str)

@@ -85,19 +85,45 @@ fn the_exit_codes_in_the_readme_are_the_code_s() {
     }
 }
 
+/// Returns a `PATH` on which `mbx` is the program under test.
+fn path() -> String {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_mbx"));
+    format!("{}:{}", program.parent().expect("it lies in a folder").display(), env!("PATH"))
+}
+
+#[test]
+fn the_offboarding_example_deletes_and_can_be_run_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let shell = |line: &str| {
+        let output = std::process::Command::new("bash")
+            .args(["-c", line])
+            .env_clear()
+            .envs([("HOME", home.path().to_string_lossy().as_ref()), ("PATH", &path())])
+            .envs([("MBX_SANDBOX", "1"), ("MBX_PROVIDER", "emboux")])
+            .output()
+            .expect("bash runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let list = "mbx list --domain full.example -o value";
+    let (code, planned) = shell(&format!("{list} | examples/offboard.sh --dry-run"));
+    assert_eq!((code, planned.matches(",planned").count()), (Some(0), 3), "{planned}");
+    let (code, deleted) = shell(&format!("{list} | examples/offboard.sh"));
+    assert_eq!((code, deleted.matches(",deleted").count()), (Some(0), 3), "{deleted}");
+    let (code, again) = shell("printf 'one@full.example\\nno address\\n' | examples/offboard.sh");
+    assert_eq!((code, again.as_str()), (Some(1), "one@full.example,absent\n"));
+}
+
 /// Runs the README's `bash` blocks in one shell, on the sandbox.
 #[test]
 fn the_recipes_in_the_readme_work() {
     let readme = std::fs::read_to_string("README.md").expect("it is there");
     let recipes: String = readme.split("```bash\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let home = tempfile::tempdir().expect("a folder");
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_mbx"));
-    let path = format!("{}:{}", program.parent().expect("it lies in a folder").display(), env!("PATH"));
     let output = std::process::Command::new("bash")
         .args(["-euo", "pipefail", "-c", &recipes])
         .current_dir(home.path())
         .env_clear()
-        .envs([("HOME", home.path().to_string_lossy().as_ref()), ("PATH", &path)])
+        .envs([("HOME", home.path().to_string_lossy().as_ref()), ("PATH", &path())])
         .envs([("MBX_SANDBOX", "1"), ("MBX_PROVIDER", "emboux")])
         .output()
         .expect("bash runs");

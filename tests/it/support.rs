@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mbx::adapters::{self, Account};
 use mbx::error::{Error, Kind, Result};
-use mbx::http::{Gate, Redactor};
+use mbx::http::Gate;
 use mbx::model::{Address, DomainName, Mailbox, NewMailbox};
 use mbx::provider::{Checked, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, Spec, Support};
 use mbx::sandbox::{self, Sandbox};
@@ -34,21 +34,14 @@ pub(crate) fn account(sandbox: &Sandbox, id: ProviderId) -> Account {
     let settings = spec.settings.iter().filter_map(|s| Some((s.key.to_owned(), s.sandbox?.to_owned()))).collect();
     let pace = test_pace();
     Account {
-        provider: id,
         profile: "test".to_owned(),
-        base_url: sandbox.base_url(id),
-        secret: sandbox::KEY.into(),
         user: Some(sandbox::BOX_USER.to_owned()),
-        totp: None,
         settings,
-        headers: Vec::new(),
-        ca_pem: None,
         pace,
         gate: Arc::new(Gate::new(pace)),
-        redactor: Redactor::default(),
         allow_unverified: true,
-        dry_run: false,
         no_wait: true,
+        ..Account::new(id, sandbox.base_url(id), sandbox::KEY.into())
     }
 }
 
