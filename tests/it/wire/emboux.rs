@@ -87,6 +87,10 @@ async fn the_sandbox_refuses_what_the_pages_do_not_allow() {
     let alias =
         |source: Value| json!({ "domain_name": "example.com", "source": source, "destination": "ada@example.com" });
     for (method, path, body, wanted) in [
+        (Method::POST, "/domains/", json!({ "name": 5 }), 422),
+        (Method::PUT, "/users/one@full.example", json!({ "password": 5 }), 422),
+        (Method::PUT, "/users/one@full.example", json!({ "password": null }), 422),
+        (Method::POST, "/aliases/", alias(json!(5)), 422),
         // An alias outside its domain would belong to no domain that the list could name.
         (Method::POST, "/aliases/", alias(json!("info@elsewhere.example")), 400),
         (Method::POST, "/aliases/", alias(json!("info")), 400),
