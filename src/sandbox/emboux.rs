@@ -269,6 +269,9 @@ async fn create_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> 
         if account.domain(&domain).is_none() {
             return detail(404, "Dominio no encontrado");
         }
+        if source.rsplit_once('@').is_none_or(|(_, of)| !of.eq_ignore_ascii_case(&domain)) {
+            return detail(400, "The source does not belong to the domain");
+        }
         if destination.contains(',') || !destination.contains('@') {
             return detail(400, "Invalid destination");
         }

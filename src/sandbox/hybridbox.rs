@@ -246,8 +246,9 @@ async fn create_mailboxes(State(store): Shared, headers: HeaderMap, Path(id): Pa
         if domain_of(account, &domain).is_none() {
             return hidden("Domain");
         }
+        let Value::Array(wanted) = &fields["items"] else { return unfit("items", "is not a list") };
         let mut items = Vec::new();
-        for item in fields["items"].as_array().cloned().unwrap_or_default() {
+        for item in wanted.iter().cloned() {
             let Value::Object(item) = item else { return unfit("items", "is not an object") };
             match members(item, &["first_name", "last_name", "local_part"], &[]) {
                 Ok(item) => items.push(item),

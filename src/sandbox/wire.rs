@@ -18,8 +18,36 @@ pub(super) fn empty(status: u16) -> Response {
     StatusCode::from_u16(status).expect("dialects use real statuses").into_response()
 }
 
-/// Reads a JSON object that holds the `required` members as non-empty strings or other values, and none but these and
-/// the `optional` ones. The error is the name of the offending member and what is wrong with it.
+/// The members that are texts in every dialect that has them: a number or a list in their place is refused. Members
+/// of other types are checked by the dialect that knows them.
+const TEXTS: &[&str] = &[
+    "alias",
+    "destination",
+    "domain",
+    "domain_name",
+    "email",
+    "firstName",
+    "first_name",
+    "firstname",
+    "lastName",
+    "last_name",
+    "lastname",
+    "local_part",
+    "mailboxUsername",
+    "name",
+    "password",
+    "source",
+    "userName",
+    "username",
+    "value",
+    "workspace_id",
+];
+
+/// The texts that may be null where they may be left out, as Hybridbox's pages say.
+const NULLABLE: &[&str] = &["domain", "first_name", "last_name", "value", "workspace_id"];
+
+/// Reads a JSON object that holds the `required` members, none of them null or empty, and none but these and the
+/// `optional` ones. The error is the name of the offending member and what is wrong with it.
 pub(super) fn object(
     headers: &HeaderMap,
     body: &Bytes,
@@ -46,8 +74,17 @@ pub(super) fn members(
     {
         return Err((unknown.clone(), "is not known"));
     }
-    match required.iter().find(|key| map.get(**key).is_none_or(|value| value.is_null() || value == "")) {
-        Some(missing) => Err(((*missing).to_owned(), "is required")),
+    if let Some(missing) = required.iter().find(|key| map.get(**key).is_none_or(|value| value.is_null() || value == ""))
+    {
+        return Err(((*missing).to_owned(), "is required"));
+    }
+    let is_odd = |key: &str, value: &Value| match value {
+        Value::String(_) => false,
+        Value::Null => TEXTS.contains(&key) && !NULLABLE.contains(&key),
+        _ => TEXTS.contains(&key),
+    };
+    match map.iter().find(|(key, value)| is_odd(key, value)) {
+        Some((odd, _)) => Err((odd.clone(), "is not a text")),
         None => Ok(map),
     }
 }

@@ -80,3 +80,23 @@ async fn a_quota_that_fails_after_the_create_says_what_was_done() {
     assert!(error.message.contains("was created, but its quota was not set"), "{error}");
     assert!(ctx.sandbox.password_is(ctx.id, "ada@example.com", PASSWORD));
 }
+
+#[tokio::test]
+async fn the_sandbox_refuses_what_the_pages_do_not_allow() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let alias =
+        |source: Value| json!({ "domain_name": "example.com", "source": source, "destination": "ada@example.com" });
+    for (method, path, body, wanted) in [
+        (Method::POST, "/domains/", json!({ "name": 5 }), 422),
+        (Method::PUT, "/users/one@full.example", json!({ "password": 5 }), 422),
+        (Method::PUT, "/users/one@full.example", json!({ "password": null }), 422),
+        (Method::POST, "/aliases/", alias(json!(5)), 422),
+        // An alias outside its domain would belong to no domain that the list could name.
+        (Method::POST, "/aliases/", alias(json!("info@elsewhere.example")), 400),
+        (Method::POST, "/aliases/", alias(json!("info")), 400),
+        (Method::POST, "/aliases/", alias(json!("info@Example.com")), 201),
+    ] {
+        let (status, answer) = ask(&ctx, method, path, BEARER, Some(body.clone())).await;
+        assert_eq!(status, wanted, "{path} {body}: {answer}");
+    }
+}

@@ -483,3 +483,28 @@ async fn what_a_bulk_answer_leaves_out_is_looked_up() {
         assert_kind(result, Kind::Provider);
     }
 }
+
+#[tokio::test]
+async fn the_sandbox_takes_texts_only_where_the_pages_show_texts() {
+    let ctx = hybridbox().await;
+    let item = |first: Value| json!({ "first_name": first, "last_name": "Byron", "local_part": "ada" });
+    let one = |first: Value| {
+        let mut body = item(first);
+        body["domain"] = json!("example.com");
+        body
+    };
+    let bulk = |items: Value| json!({ "domain": "example.com", "items": items });
+    let credential = |value: Value| json!({ "name": "ci", "value": PASSWORD, "domain": value });
+    for (path, body, wanted) in [
+        ("/mailboxes", one(json!(5)), 422),
+        ("/mailboxes", one(Value::Null), 422),
+        ("/mailboxes/bulk", bulk(json!([item(json!(5))])), 422),
+        ("/mailboxes/bulk", bulk(json!({ "0": item(json!("Ada")) })), 422),
+        ("/mailboxes/bulk", bulk(json!([item(json!("Ada"))])), 201),
+        ("/credentials", credential(json!(5)), 422),
+        ("/credentials", credential(Value::Null), 201),
+    ] {
+        let (status, answer) = ask(&ctx, Method::POST, &format!("{PREFIX}{path}"), BEARER, Some(body.clone())).await;
+        assert_eq!(status, wanted, "{path} {body}: {answer}");
+    }
+}

@@ -122,6 +122,11 @@ async fn the_sandbox_refuses_as_the_notes_say() {
         (json!({ "mailboxes": [entry("a@b", "example.com")] }), (400, 400)),
         (json!({ "mailboxes": [{ "domain": "example.com" }] }), (400, 400)),
         (json!({ "mailboxes": [unknown] }), (400, 400)),
+        (json!({ "mailboxes": [{ "mailboxUsername": "ada", "domain": 5 }] }), (400, 400)),
+        (
+            json!({ "mailboxes": [{ "mailboxUsername": "ada", "domain": "example.com", "firstName": null }] }),
+            (400, 400),
+        ),
         (json!({ "mailboxes": [] }), (400, 400)),
         (json!({}), (400, 400)),
     ];

@@ -164,6 +164,8 @@ async fn the_sandbox_keeps_the_documented_rules() {
     };
     for body in [
         with("firstname", json!("")),
+        with("lastname", json!(5)),
+        with("lastname", Value::Null),
         with("password_confirmation", json!("Other-Passw0rd")),
         with("password", json!("12345678")),
         with("max_email_quota", json!(1_000_000)),
