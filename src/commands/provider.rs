@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::adapters;
 use crate::app::App;
+use crate::cli::provider_kind;
 use crate::error::{Error, Kind, Result};
 use crate::model::Bytes;
 use crate::output::{Row, rows};
@@ -17,6 +18,7 @@ pub(crate) enum Verb {
     /// Show what one provider can do, what it needs, and why the rest is not possible
     Show {
         /// hybridbox, emboux, litemail, qboxmail or mailinabox
+        #[arg(hide_possible_values = true, value_parser = provider_kind())]
         name: Option<ProviderId>,
     },
 }
