@@ -214,7 +214,8 @@ impl App {
             )
             .hint(format!("set {variable}, or `base_url` in the profile, or add --sandbox")));
         };
-        check_base_url(&url.value).map_err(|why| Error::new(Kind::Config, format!("bad base URL: {why}")))?;
+        check_base_url(&url.value)
+            .map_err(|why| Error::new(Kind::Config, format!("bad base URL ({}): {why}", url.origin)))?;
         Ok(url.value.clone())
     }
 

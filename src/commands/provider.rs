@@ -68,7 +68,8 @@ fn about(spec: &Spec) -> Vec<Row> {
         PasswordRule::Never(why) => line("password", json!("none"), Some(why)),
         PasswordRule::Required { min, letter_and_digit } => {
             let note = letter_and_digit.then_some("at least one letter and one digit");
-            line("password", json!(format!("at least {min} characters")), note)
+            let words = if min > 1 { format!("at least {min} characters") } else { "required".to_owned() };
+            line("password", json!(words), note)
         }
     });
     lines.push(match rules.names {

@@ -362,6 +362,31 @@ async fn control_characters_leave_in_no_format() {
 }
 
 #[tokio::test]
+async fn the_first_page_is_shown_before_the_second_arrives() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    for format in ["jsonl", "value", "csv"] {
+        let sandbox = Sandbox::start().await.expect("the sandbox starts");
+        let mbx = Mbx::on(&sandbox);
+        // With the three that are there from the start, more than the ten of a page.
+        for n in 0..8 {
+            let line = format!("create u{n}@example.com -p hybridbox --first-name Ada --last-name Byron");
+            mbx.run(&line.split(' ').collect::<Vec<_>>()).await.ok();
+        }
+        sandbox.fault(Fault::instead(Method::GET, "/mailboxes", Answer::Hang).skip(1));
+        let mut command = mbx.command(&["list", "-p", "hybridbox", "-o", format]);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+        let mut shown = Vec::new();
+        for _ in 0..10 {
+            shown.push(lines.next_line().await.expect("it is read").expect("a line"));
+        }
+        assert!(shown[9].contains('@'), "{format}: {shown:?}");
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it waits for the second page");
+        child.kill().await.expect("it hangs, and is ended");
+    }
+}
+
+#[tokio::test]
 async fn what_a_provider_does_not_say_is_sorted_last() {
     let sandbox = Sandbox::start().await.expect("the sandbox starts");
     let mbx = Mbx::on(&sandbox);
