@@ -1,10 +1,11 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
 pub mod rows;
+mod sink;
 mod text;
 
 use std::cmp::Ordering;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -17,6 +18,7 @@ use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 pub use rows::{Column, Look, Outcome, Row, Shape, Source};
 pub use text::{escape, escape_json, guard_formula};
 
+use self::sink::Sink;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Listing;
 use crate::model::{Bytes, Stamp};
@@ -386,35 +388,4 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             }
         }
     }
-}
-
-/// Standard output. A reader that has gone away ends the program quietly.
-struct Sink(BufWriter<io::Stdout>);
-
-impl Sink {
-    fn new() -> Self {
-        Sink(BufWriter::new(io::stdout()))
-    }
-
-    fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
-        check(self.0.write_fmt(text))
-    }
-
-    fn csv<T: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = T>) -> Result<()> {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        line.write_record(cells).expect("writing to memory does not fail");
-        check(self.0.write_all(&line.into_inner().expect("writing to memory does not fail")))
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        check(self.0.flush())
-    }
-}
-
-fn check(result: io::Result<()>) -> Result<()> {
-    result.map_err(|error| match error.kind() {
-        // The reader of standard output has had enough, which is no failure.
-        io::ErrorKind::BrokenPipe => Error::new(Kind::Closed, "the reader of standard output has gone away"),
-        _ => Error::new(Kind::Refused, format!("cannot write to standard output: {error}")),
-    })
 }
