@@ -11,10 +11,10 @@ use secrecy::ExposeSecret;
 
 use crate::adapters::{self, Account};
 use crate::cli::Global;
-use crate::config::{Choice, Config, Env, Profile};
+use crate::config::{Choice, Config, Env, Profile, Sourced};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Gate, Redactor, check_base_url};
-use crate::output::{Format, Out, Source};
+use crate::output::{Format, Out, Source, set_color};
 use crate::provider::{AuthScheme, Checked, Op, Provider, ProviderId, Support};
 use crate::sandbox::Sandbox;
 
@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) yes: bool,
     /// Whether questions are errors.
     pub(crate) no_input: bool,
+    /// What holds for every profile, each with its origin.
+    pub(crate) general: [(&'static str, Sourced<String>); 2],
     no_wait: bool,
     redactor: Redactor,
     gates: BTreeMap<String, Arc<Gate>>,
@@ -57,10 +59,13 @@ impl App {
     /// Resolves flags, environment and file.
     pub(crate) fn new(global: Global, env: Env) -> Result<Self> {
         let config = Config::load(global.config.as_deref(), env)?;
-        let format = config.general("output", global.output.clone(), "table");
-        let format: Format = format.value.parse().map_err(|why| {
-            Error::new(Kind::Usage, format!("{:?} is no output format ({}): {why}", format.value, format.origin))
-        })?;
+        let output = config.general("output", global.output, "table");
+        let color = config.general("color", global.color, "auto");
+        let wrong = |what: &str, setting: &Sourced<String>, why: String| {
+            Error::new(Kind::Config, format!("{:?} is no {what} ({}): {why}", setting.value, setting.origin))
+        };
+        let format: Format = output.value.parse().map_err(|why| wrong("output format", &output, why))?;
+        set_color(&color.value).map_err(|why| wrong("choice of colour", &color, why))?;
         let provider = match (&global.provider, config.env().get("MBX_PROVIDER")) {
             (Some(provider), _) => Some(*provider),
             (None, Some(text)) if global.profile.is_empty() => Some(
@@ -87,6 +92,7 @@ impl App {
             yes: global.yes,
             no_input: global.no_input,
             no_wait: config.env().flag("MBX_NO_WAIT")?.unwrap_or_default(),
+            general: [("output", output), ("color", color)],
             redactor: Redactor::default(),
             gates: BTreeMap::new(),
             sandbox: None,
@@ -208,7 +214,8 @@ impl App {
             )
             .hint(format!("set {variable}, or `base_url` in the profile, or add --sandbox")));
         };
-        check_base_url(&url.value).map_err(|why| Error::new(Kind::Config, format!("bad base URL: {why}")))?;
+        check_base_url(&url.value)
+            .map_err(|why| Error::new(Kind::Config, format!("bad base URL ({}): {why}", url.origin)))?;
         Ok(url.value.clone())
     }
 

@@ -2,10 +2,20 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{alias, completions, config, credential, domain, mailbox, profile, provider, sandbox};
 use crate::provider::ProviderId;
+
+/// Reads the name of a provider, and tells shells the names to complete.
+pub(crate) fn provider_kind() -> impl TypedValueParser<Value = ProviderId> {
+    let names = ProviderId::ALL.map(|id| match id {
+        ProviderId::Mailinabox => PossibleValue::new(id.as_str()).aliases(["miab", "mail-in-a-box"]),
+        other => PossibleValue::new(other.as_str()),
+    });
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<ProviderId>())
+}
 
 /// Provision mailboxes at Hybridbox, EmBoux, LiteMail, Qboxmail and Mail-in-a-Box
 #[derive(Debug, Parser)]
@@ -23,7 +33,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The kind of provider: hybridbox, emboux, litemail, qboxmail, mailinabox
-    #[arg(short, long, global = true, value_name = "KIND")]
+    #[arg(short, long, global = true, value_name = "KIND", hide_possible_values = true, value_parser = provider_kind())]
     pub(crate) provider: Option<ProviderId>,
     /// The account, by its name in the configuration; lists take several
     #[arg(short = 'P', long, global = true, value_name = "NAME")]

@@ -53,10 +53,12 @@ pub mod sandbox;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use futures_util::FutureExt;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -64,52 +66,75 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::App;
 use crate::cli::{Cli, Command, Global};
 use crate::config::Env;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Effect, Error, Kind, Result};
 use crate::output::{Format, Out, escape};
 
 /// Runs the program with these arguments, the first being its own name, and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let env = Env::of_process();
+    let env = match Env::of_process() {
+        Ok(env) => env,
+        Err(error) => return finish(&plain_out(None, false), Err(error)),
+    };
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return refuse_usage(&error, &args, &env),
     };
-    set_color(cli.global.color.as_deref().or(env.get("MBX_COLOR")));
     trace(cli.global.verbose);
-    let out = plain_out(cli.global.output.as_deref().or(env.get("MBX_OUTPUT")), cli.global.quiet);
-    finish(&out, start(cli.global, cli.command, env))
+    let mut out = plain_out(cli.global.output.as_deref().or(env.get("MBX_OUTPUT")), cli.global.quiet);
+    let result = start(&mut out, cli.global, cli.command, env);
+    finish(&out, result)
 }
 
-fn start(global: Global, command: Command, env: Env) -> Result<()> {
+/// Runs a command; from the moment it is known, `out` is what the configuration asks for.
+fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()> {
+    if let Command::Completions(args) = &command {
+        // A shell that starts wants its completions, whatever the configuration looks like.
+        return commands::completions::run(out, args);
+    }
     let mut app = App::new(global, env)?;
+    out.clone_from(&app.out);
+    let changes = commands::changed(&command).is_some() && !app.dry_run;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
+        let mut interrupted = pin!(interrupted());
+        // Listening begins before the command does anything, and the command hears of a signal first: it may know that
+        // nothing has happened yet.
+        let _ = interrupted.as_mut().now_or_never();
         tokio::select! {
+            biased;
             result = commands::run(&mut app, command) => result,
-            code = interrupted() => Err(code),
+            kind = interrupted => Err(if changes {
+                Error::new(kind, "interrupted; a request that was under way may have been carried out")
+                    .effect(Effect::Unknown)
+                    .hint("look before repeating it")
+            } else {
+                Error::new(kind, "interrupted")
+            }),
         }
-    })
+    });
+    // A thread that still waits for somebody to type is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Waits for Ctrl-C or a request to end.
-async fn interrupted() -> Error {
-    let message = "interrupted; a request that was under way may have been carried out";
+async fn interrupted() -> Kind {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             return tokio::select! {
-                _ = tokio::signal::ctrl_c() => Error::new(Kind::Interrupted, message),
-                _ = terminate.recv() => Error::new(Kind::Terminated, message),
+                _ = tokio::signal::ctrl_c() => Kind::Interrupted,
+                _ = terminate.recv() => Kind::Terminated,
             };
         }
     }
     let _ = tokio::signal::ctrl_c().await;
-    Error::new(Kind::Interrupted, message)
+    Kind::Interrupted
 }
 
 fn finish(out: &Out, result: Result<()>) -> ExitCode {
@@ -136,14 +161,17 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     ) {
-        let shown = error.print();
+        let shown = print_help(error);
         let asked = error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         return if asked || shown.is_err() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage.exit_code()) };
     }
     let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let asked = words.iter().enumerate().find_map(|(index, word)| match word.as_ref() {
         "-o" | "--output" => words.get(index + 1).map(|next| next.to_string()),
-        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")).map(str::to_owned),
+        word => word
+            .strip_prefix("--output=")
+            .or_else(|| word.strip_prefix("-o")?.trim_start_matches('=').into())
+            .map(str::to_owned),
     });
     let out = plain_out(asked.as_deref().or(env.get("MBX_OUTPUT")), false);
     if out.format.is_json() {
@@ -159,13 +187,12 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
     ExitCode::from(Kind::Usage.exit_code())
 }
 
-fn set_color(when: Option<&str>) {
-    match when {
-        Some("always") => anstream::ColorChoice::Always.write_global(),
-        Some("never") => anstream::ColorChoice::Never.write_global(),
-        // On a terminal only, and NO_COLOR, CLICOLOR_FORCE and TERM=dumb are respected.
-        _ => {}
-    }
+/// Prints help as clap would, in one go instead of line by line.
+fn print_help(error: &clap::Error) -> io::Result<()> {
+    let mut text = anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&io::stdout()));
+    write!(text, "{}", error.render().ansi())?;
+    let text = text.into_inner();
+    if error.use_stderr() { io::stderr().write_all(&text) } else { io::stdout().write_all(&text) }
 }
 
 /// Sends traces of requests to standard error; other crates' are left out.

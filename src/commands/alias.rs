@@ -1,6 +1,7 @@
 //! `mbx alias create | list | delete`. `@example.com` as source is the catch-all.
 
-use clap::{Args, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::lists::{self, close};
 use super::mailbox::{parse_address, parse_domain};
@@ -30,16 +31,13 @@ pub(crate) struct CreateArgs {
     #[arg(required = true, value_name = "TARGET")]
     targets: Vec<String>,
     /// What to do when it exists already: fail, or ok when it has the same targets
-    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = if_exists)]
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = if_exists())]
     if_exists: IfExists,
 }
 
-fn if_exists(text: &str) -> Result<IfExists, String> {
-    match text {
-        "fail" => Ok(IfExists::Fail),
-        "ok" => Ok(IfExists::Ok),
-        _ => Err("say fail or ok".to_owned()),
-    }
+/// An alias is its source and its targets; there is nothing else to update.
+fn if_exists() -> impl TypedValueParser<Value = IfExists> {
+    PossibleValuesParser::new(["fail", "ok"]).try_map(|what| IfExists::from_str(&what, false))
 }
 
 #[derive(Debug, Args)]

@@ -2,9 +2,9 @@
 
 use clap::CommandFactory;
 
-use crate::app::App;
 use crate::cli::Cli;
 use crate::error::Result;
+use crate::output::Out;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -12,8 +12,8 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(app: &App, args: &Args) -> Result<()> {
+pub(crate) fn run(out: &Out, args: &Args) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "mbx", &mut script);
-    app.out.text(&String::from_utf8_lossy(&script))
+    out.text(&String::from_utf8_lossy(&script))
 }

@@ -34,13 +34,14 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             let line = |key: &str, value: Value, origin: Value| {
                 rows::row([("profile", Value::Null), ("key", json!(key)), ("value", value), ("origin", origin)])
             };
-            let mut lines: Vec<Row> = vec![line("default_profile", json!(app.config.default_profile()), Value::Null)];
-            for (key, built_in) in [("output", "table"), ("color", "auto")] {
-                let value = app.config.general(key, None, built_in);
-                lines.push(line(key, json!(value.value), json!(value.origin)));
-            }
+            let default = app.config.default_profile();
+            let mut lines: Vec<Row> = vec![line("default_profile", json!(default), json!(default.map(|_| "file")))];
+            lines.extend(app.general.iter().map(|(key, it)| line(key, json!(it.value), json!(it.origin))));
             for name in app.config.profile_names() {
                 lines.extend(settings(&app.config.profile(name)?));
+            }
+            for profile in app.config.of_environment()? {
+                lines.extend(settings(&profile));
             }
             app.out.all(&rows::SETTING, lines).await
         }

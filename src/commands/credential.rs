@@ -90,7 +90,7 @@ async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
     opened.provider.check_op(Op::CreateCredential)?;
     let domain = args.domain.as_deref().map(parse_domain).transpose()?;
     let opens = domain.as_ref().map_or("the whole workspace or account".to_owned(), ToString::to_string);
-    let secret = args.password.get(app, Some(&args.name))?.expect("a password was asked for");
+    let secret = args.password.get(app, Some(&args.name)).await?.expect("a password was asked for");
     let password = args.password.deliver(app, secret.clone()).await?;
     let result = opened.provider.create_credential(&NewCredential { name: args.name.clone(), domain, secret }).await;
     password.settle(&result);
@@ -107,7 +107,7 @@ async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
 
 async fn delete(app: &App, opened: &Opened, args: DeleteArgs) -> Result<()> {
     opened.provider.check_op(Op::DeleteCredential)?;
-    confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title))?;
+    confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title)).await?;
     let result = opened.provider.delete_credential(&args.id).await;
     show_removal(app, &rows::CREDENTIAL, result, args.if_missing, bare_row(opened, "", Some(&args.id)))
 }

@@ -141,9 +141,9 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
         "set more than the name of a domain",
         "only Qboxmail takes plan, quotas, limits, catch-all and a postmaster password with it",
     )?;
-    let whose = format!("postmaster@{name}");
-    let secret = args.password.get(app, has_postmaster.then_some(whose.as_str()))?;
     let catch_all = args.catch_all.as_deref().map(parse_address).transpose()?;
+    let whose = format!("postmaster@{name}");
+    let secret = args.password.get(app, has_postmaster.then_some(whose.as_str())).await?;
     let new = NewDomain {
         name,
         postmaster_password: secret.clone(),
@@ -212,7 +212,8 @@ async fn switch(app: &App, opened: &Opened, name: &DomainName, on: bool) -> Resu
 async fn delete(app: &App, opened: &Opened, name: &DomainName, args: DeleteArgs) -> Result<()> {
     opened.provider.check_op(Op::DeleteDomain)?;
     let title = opened.provider.spec().title;
-    confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))?;
+    confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))
+        .await?;
     let result = opened.provider.delete_domain(name).await;
     show_removal(app, &rows::DOMAIN, result, args.if_missing, bare_row(opened, name))
 }

@@ -190,7 +190,7 @@ async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) 
     let mut new = NewMailbox { address, first_name, last_name, password: None, quota, admin };
     let needs_one = matches!(rules.password, PasswordRule::Required { .. });
     let whose = new.address.to_string();
-    let secret = args.password.get(app, needs_one.then_some(whose.as_str()))?;
+    let secret = args.password.get(app, needs_one.then_some(whose.as_str())).await?;
     new.password.clone_from(&secret);
     // Everything that can be refused here is refused before a password is written anywhere.
     opened.provider.check_new(&new)?;
@@ -274,7 +274,7 @@ async fn update(app: &App, opened: &Opened, address: &Address, change: &MailboxC
 
 async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs) -> Result<()> {
     opened.provider.check_op(Op::SetPassword)?;
-    let secret = args.password.get(app, Some(&address.to_string()))?.expect("a password was asked for");
+    let secret = args.password.get(app, Some(&address.to_string())).await?.expect("a password was asked for");
     opened.provider.check_password(address, &secret)?;
     let password = args.password.deliver(app, secret).await?;
     let result = opened.provider.set_password(address, &password.secret).await;
@@ -301,7 +301,8 @@ async fn switch(app: &App, opened: &Opened, address: &Address, on: bool) -> Resu
 
 async fn delete(app: &App, opened: &Opened, address: &Address, args: DeleteArgs) -> Result<()> {
     opened.provider.check_op(Op::DeleteMailbox)?;
-    confirm(app, &format!("delete {address} at {} (profile {})", opened.provider.spec().title, opened.profile.name))?;
+    confirm(app, &format!("delete {address} at {} (profile {})", opened.provider.spec().title, opened.profile.name))
+        .await?;
     let result = opened.provider.delete_mailbox(address).await;
     show_removal(app, &rows::MAILBOX, result, args.if_missing, bare_row(opened, address))
 }

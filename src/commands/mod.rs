@@ -20,11 +20,14 @@ use crate::app::{App, Opened};
 use crate::cli::Command;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Removal, Status};
-use crate::output::{Outcome, Row, Shape};
+use crate::output::{Outcome, Row, Shape, rows};
 use crate::provider::Provider;
 
 /// Runs a command.
 pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
+    if let Some(shape) = changed(&command) {
+        app.out.check(shape)?;
+    }
     match command {
         Command::Mailbox(verb) | Command::LongMailbox(verb) => mailbox::run(app, verb).await,
         Command::Domain(verb) => domain::run(app, verb).await,
@@ -34,7 +37,27 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
         Command::Profile(verb) => profile::run(app, verb).await,
         Command::Config(verb) => config::run(app, verb).await,
         Command::Sandbox(verb) => sandbox::run(app, verb).await,
-        Command::Completions(args) => completions::run(app, &args),
+        Command::Completions(args) => completions::run(&app.out, &args),
+    }
+}
+
+/// Returns the shape of what the command changes at a provider, if it changes anything there.
+pub(crate) fn changed(command: &Command) -> Option<&'static Shape> {
+    match command {
+        Command::Mailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
+        | Command::LongMailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
+        | Command::Domain(domain::Verb::List | domain::Verb::Get(_) | domain::Verb::Dns(_))
+        | Command::Alias(alias::Verb::List(_))
+        | Command::Credential(credential::Verb::List)
+        | Command::Provider(_)
+        | Command::Profile(_)
+        | Command::Config(_)
+        | Command::Sandbox(_)
+        | Command::Completions(_) => None,
+        Command::Mailbox(_) | Command::LongMailbox(_) => Some(&rows::MAILBOX),
+        Command::Domain(_) => Some(&rows::DOMAIN),
+        Command::Alias(_) => Some(&rows::ALIAS),
+        Command::Credential(_) => Some(&rows::CREDENTIAL),
     }
 }
 

@@ -64,7 +64,7 @@ impl PasswordArgs {
 
     /// Gets the password from its source, asking for it where it is needed and a person is there. Nothing is written
     /// yet, so that a request which breaks a rule leaves no file behind.
-    pub(crate) fn get(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
+    pub(crate) async fn get(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
         if self.generate_password {
             if !self.show_password && self.password_out.is_none() && self.password_command.is_none() {
                 return Err(Error::new(Kind::Usage, "a generated password must go somewhere")
@@ -73,16 +73,18 @@ impl PasswordArgs {
             return Ok(Some(generate()));
         }
         let text = if self.password_stdin {
-            let mut text = String::new();
-            std::io::stdin()
-                .take(LONGEST + 1)
-                .read_to_string(&mut text)
-                .map_err(|error| Error::new(Kind::Usage, format!("cannot read standard input: {error}")))?;
-            Some(text)
+            let read = prompt::aside(|| {
+                let mut text = String::new();
+                std::io::stdin().take(LONGEST + 1).read_to_string(&mut text).map(|_| text)
+            });
+            let failed = |error| Error::new(Kind::Usage, format!("cannot read standard input: {error}"));
+            Some(read.await?.map_err(failed)?)
         } else if let Some(file) = &self.password_file {
-            Some(read_private(file)?)
+            let file = file.clone();
+            Some(prompt::aside(move || read_private(&file)).await??)
         } else if let Some(name) = &self.password_env {
-            let unset = || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set"));
+            let unset =
+                || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set, or is no text"));
             Some(app.config.env().get(name).ok_or_else(unset)?.to_owned())
         } else {
             None
@@ -97,7 +99,8 @@ impl PasswordArgs {
         }
         let Some(whose) = needed_for else { return Ok(None) };
         // A dry run needs no answer to show what would happen.
-        let asked = if app.dry_run { Some("dry-run-Passw0rd".into()) } else { prompt::new_password(app, whose)? };
+        let asked =
+            if app.dry_run { Some("dry-run-Passw0rd".into()) } else { prompt::new_password(app, whose).await? };
         asked.map(Some).ok_or_else(|| {
             Error::new(Kind::Refused, format!("{whose} needs a password, and there is nobody to ask"))
                 .hint("add --generate-password --show-password, --password-stdin, --password-file or --password-env")

@@ -12,8 +12,16 @@ fn can_ask(app: &App) -> bool {
     !app.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Waits for a person or a pipe in a thread of its own, so that Ctrl-C is heard meanwhile.
+pub(crate) async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::select! {
+        read = tokio::task::spawn_blocking(read) => Ok(read.expect("reading does not panic")),
+        _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Interrupted, "interrupted; nothing was changed")),
+    }
+}
+
 /// Asks before something that cannot be undone, unless `--yes` was given or nothing will be sent.
-pub(crate) fn confirm(app: &App, question: &str) -> Result<()> {
+pub(crate) async fn confirm(app: &App, question: &str) -> Result<()> {
     if app.yes || app.dry_run {
         return Ok(());
     }
@@ -24,22 +32,29 @@ pub(crate) fn confirm(app: &App, question: &str) -> Result<()> {
     let mut terminal = io::stderr();
     let _ = write!(terminal, "{question}? [y/N] ");
     let _ = terminal.flush();
-    let mut answer = String::new();
-    let _ = io::stdin().lock().read_line(&mut answer);
+    let answer = aside(|| {
+        let mut answer = String::new();
+        let _ = io::stdin().lock().read_line(&mut answer);
+        answer
+    })
+    .await?;
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(refused()) }
 }
 
 /// Asks for a new password twice, without showing it; nothing when there is nobody to ask.
-pub(crate) fn new_password(app: &App, whose: &str) -> Result<Option<SecretString>> {
+pub(crate) async fn new_password(app: &App, whose: &str) -> Result<Option<SecretString>> {
     if !can_ask(app) {
         return Ok(None);
     }
-    let ask = |prompt: String| {
-        rpassword::prompt_password(prompt)
-            .map_err(|error| Error::new(Kind::Refused, format!("cannot read the terminal: {error}")))
+    let ask = async |prompt: String| {
+        aside(|| rpassword::prompt_password(prompt)).await?.map_err(|error| match error.kind() {
+            // While it hides what is typed the terminal sends no signal; Ctrl-C comes as a character.
+            io::ErrorKind::Interrupted => Error::new(Kind::Interrupted, "interrupted; nothing was changed"),
+            _ => Error::new(Kind::Refused, format!("cannot read the terminal: {error}")),
+        })
     };
-    let first = ask(format!("New password for {whose}: "))?;
-    if first != ask("Again: ".to_owned())? {
+    let first = ask(format!("New password for {whose}: ")).await?;
+    if first != ask("Again: ".to_owned()).await? {
         return Err(Error::new(Kind::Invalid, "the two passwords differ"));
     }
     Ok(Some(first.into()))

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::adapters;
 use crate::app::App;
+use crate::cli::provider_kind;
 use crate::error::{Error, Kind, Result};
 use crate::model::Bytes;
 use crate::output::{Row, rows};
@@ -17,6 +18,7 @@ pub(crate) enum Verb {
     /// Show what one provider can do, what it needs, and why the rest is not possible
     Show {
         /// hybridbox, emboux, litemail, qboxmail or mailinabox
+        #[arg(hide_possible_values = true, value_parser = provider_kind())]
         name: Option<ProviderId>,
     },
 }
@@ -66,7 +68,8 @@ fn about(spec: &Spec) -> Vec<Row> {
         PasswordRule::Never(why) => line("password", json!("none"), Some(why)),
         PasswordRule::Required { min, letter_and_digit } => {
             let note = letter_and_digit.then_some("at least one letter and one digit");
-            line("password", json!(format!("at least {min} characters")), note)
+            let words = if min > 1 { format!("at least {min} characters") } else { "required".to_owned() };
+            line("password", json!(words), note)
         }
     });
     lines.push(match rules.names {

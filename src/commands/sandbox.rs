@@ -28,16 +28,13 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Serve { port } => serve(app, port).await,
         Verb::Reset => {
             let file = app.sandbox_file()?;
-            let existed = match fs::remove_file(&file) {
-                Ok(()) => true,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-                Err(error) => {
-                    return Err(Error::new(Kind::Config, format!("cannot remove {}: {error}", file.display())));
-                }
-            };
+            if let Err(error) = fs::remove_file(&file)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(Error::new(Kind::Config, format!("cannot remove {}: {error}", file.display())));
+            }
             app.out.note("the sandbox is as it was in the beginning");
-            app.out
-                .one(&rows::PATH, rows::row([("path", json!(file.display().to_string())), ("exists", json!(existed))]))
+            app.out.one(&rows::PATH, rows::row([("path", json!(file.display().to_string())), ("exists", json!(false))]))
         }
     }
 }

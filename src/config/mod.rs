@@ -2,6 +2,7 @@
 //!
 //! Precedence: flag, `MBX_*` variable, profile, `[defaults]`, built in.
 
+mod env;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use etcetera::BaseStrategy;
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
+pub use env::Env;
 pub use secret::{SecretRef, read_private};
 
 use crate::adapters;
@@ -27,37 +29,6 @@ const ENV_PROFILE: &str = "env";
 
 /// The profile that stands for the built-in sandbox.
 const SANDBOX_PROFILE: &str = "sandbox";
-
-/// The environment at start; an empty variable counts as unset.
-#[derive(Debug, Clone, Default)]
-pub struct Env(BTreeMap<String, String>);
-
-impl Env {
-    /// Takes the variables of this process.
-    pub fn of_process() -> Self {
-        Env::from_pairs(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
-    }
-
-    /// Takes the given variables.
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Env(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
-    }
-
-    /// Returns a variable that is set and not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Reads a variable that says yes or no.
-    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
-        match self.get(name).map(str::to_lowercase).as_deref() {
-            None => Ok(None),
-            Some("1" | "true" | "yes" | "on") => Ok(Some(true)),
-            Some("0" | "false" | "no" | "off") => Ok(Some(false)),
-            Some(_) => Err(Error::new(Kind::Config, format!("{name} is neither true nor false"))),
-        }
-    }
-}
 
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +113,8 @@ pub struct Profile {
 impl Profile {
     /// Returns every value with its origin, secrets as `(set)`.
     pub fn values(&self) -> Vec<(String, String, Origin)> {
-        let mut values = vec![("provider".to_owned(), self.provider.to_string(), Origin::Profile)];
+        let provider = if self.name == ENV_PROFILE { Origin::BuiltIn } else { Origin::Profile };
+        let mut values = vec![("provider".to_owned(), self.provider.to_string(), provider)];
         let mut add = |key: &str, value: String, origin: &Origin| values.push((key.to_owned(), value, origin.clone()));
         if let Some(url) = &self.base_url {
             add("base_url", url.value.clone(), &url.origin);
@@ -334,7 +306,7 @@ impl Config {
         check_profile_keys(table, spec).map_err(wrong)?;
         let mut profile = self.environment(name, spec)?;
         self.add_table(&mut profile, table, spec).map_err(wrong)?;
-        Ok(profile)
+        Ok(if profile.sandbox.origin == Origin::Profile { finish(profile, false) } else { profile })
     }
 
     /// Reads what the environment says of a provider.
@@ -466,6 +438,10 @@ impl Config {
                 return Err(Error::new(Kind::Config, message));
             }
             chosen.retain(|profile| profile.provider == wanted);
+            if chosen.is_empty() {
+                return Err(Error::new(Kind::Config, format!("no profile is for {wanted}"))
+                    .hint("`mbx profile list` shows them"));
+            }
         }
         Ok(chosen.into_iter().map(|profile| finish(profile, choice.sandbox)).collect())
     }
@@ -492,19 +468,36 @@ impl Config {
         if let Some(provider) = choice.provider {
             return self.environment(ENV_PROFILE, adapters::spec(provider));
         }
-        let by_env: Vec<Profile> = ProviderId::ALL
-            .into_iter()
-            .map(|id| self.environment(ENV_PROFILE, adapters::spec(id)))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .filter(|profile| profile.secret.is_some())
-            .collect();
-        match <[Profile; 1]>::try_from(by_env) {
+        match <[Profile; 1]>::try_from(self.of_environment()?) {
             Ok([only]) => Ok(only),
-            Err(_) => Err(Error::new(Kind::Config, "which provider? none is named and no profile is the default one")
-                .hint("add --provider NAME, or --provider NAME --sandbox to try mbx without an account")),
+            Err(none) if none.is_empty() => {
+                Err(Error::new(Kind::Config, "which provider? none is named and no profile is the default one")
+                    .hint("add --provider NAME, or --provider NAME --sandbox to try mbx without an account"))
+            }
+            Err(several) => {
+                let names: Vec<_> = several.iter().map(|profile| profile.provider.as_str()).collect();
+                let names = names.join(", ");
+                Err(Error::new(Kind::Config, format!("which provider? the environment has secrets for {names}"))
+                    .hint("name one with --provider, or with MBX_PROVIDER"))
+            }
         }
     }
+
+    /// Returns the accounts that environment variables make by themselves, where the file has no profile of that kind.
+    pub fn of_environment(&self) -> Result<Vec<Profile>> {
+        let mut found = Vec::new();
+        for id in ProviderId::ALL {
+            let profile = self.environment(ENV_PROFILE, adapters::spec(id))?;
+            if profile.secret.is_some() && !self.profiles.values().any(|table| provider_of(table) == Some(id)) {
+                found.push(profile);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn provider_of(table: &Table) -> Option<ProviderId> {
+    table.get("provider")?.as_str()?.parse().ok()
 }
 
 /// Applies what holds for the sandbox and for this machine.
@@ -670,6 +663,16 @@ mod tests {
         let config = config("", &[("MBX_LITEMAIL_API_KEY", "k"), ("MBX_EMBOUX_API_KEY", "")]).expect("it is good");
         let profile = &config.choose(&Choice::default()).expect("one provider has a key")[0];
         assert_eq!((profile.name.as_str(), profile.provider), ("env", ProviderId::Litemail));
+    }
+
+    #[test]
+    fn several_accounts_of_the_environment_are_named() {
+        let config = config("", &[("MBX_LITEMAIL_API_KEY", "k"), ("MBX_EMBOUX_API_KEY", "k")]).expect("it is good");
+        let error = config.choose(&Choice::default()).expect_err("there are two");
+        assert!(error.message.contains("emboux, litemail"), "{error}");
+        let choice = Choice { all: true, provider: Some(ProviderId::Qboxmail), ..Choice::default() };
+        let two = super::tests::config(TWO, &[]).expect("it is good");
+        assert!(two.choose(&choice).expect_err("none fits").message.contains("no profile is for qboxmail"));
     }
 
     #[test]

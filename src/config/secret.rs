@@ -69,7 +69,10 @@ impl SecretRef {
         let text = match self {
             SecretRef::Env(name) => env
                 .get(name)
-                .ok_or_else(|| Error::new(Kind::Config, format!("the variable {name} is not set")))?
+                .ok_or_else(|| {
+                    Error::new(Kind::Config, format!("the variable {name} is not set, or is no text"))
+                        .hint(format!("export {name}, or name another source in the profile"))
+                })?
                 .to_owned(),
             SecretRef::File(path) => read_private(path)?,
             SecretRef::Command(words) => run(words).await?,

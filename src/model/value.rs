@@ -76,11 +76,10 @@ impl FromStr for Bytes {
         if matches!(text, "unlimited" | "none") {
             return Ok(Bytes(0));
         }
-        parse_size::Config::new()
-            .with_binary()
-            .parse_size(text)
-            .map(Bytes)
-            .map_err(|_| "write a size like 2G, 500M, a number of bytes, or unlimited".to_owned())
+        let size = parse_size::Config::new().with_binary().parse_size(text).ok();
+        // A fraction of a byte comes out as zero, which would mean the opposite.
+        let size = size.filter(|&size| size > 0 || !text.contains(|c: char| matches!(c, '1'..='9')));
+        size.map(Bytes).ok_or_else(|| "write a size like 2G, 500M, a number of bytes, or unlimited".to_owned())
     }
 }
 
@@ -159,6 +158,8 @@ mod tests {
         assert_eq!("unlimited".parse(), Ok(Bytes(0)));
         assert!("lots".parse::<Bytes>().is_err());
         assert!("-1".parse::<Bytes>().is_err());
+        assert!("0.0000001".parse::<Bytes>().is_err());
+        assert_eq!("0".parse(), Ok(Bytes(0)));
         assert_eq!(Bytes(2 << 30).to_string(), "2.0 GiB");
     }
 

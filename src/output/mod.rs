@@ -1,10 +1,11 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
 pub mod rows;
+mod sink;
 mod text;
 
 use std::cmp::Ordering;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -15,9 +16,10 @@ use tabled::settings::peaker::PriorityMax;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
 pub use rows::{Column, Look, Outcome, Row, Shape, Source};
-pub use text::{escape, guard_formula};
+pub use text::{escape, escape_json, guard_formula};
 
-use crate::error::{Error, Kind, Result};
+use self::sink::Sink;
+use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Listing;
 use crate::model::{Bytes, Stamp};
 
@@ -93,7 +95,7 @@ impl Out {
     /// Shows an error on standard error: lines for people, one JSON object for programs.
     pub fn error(&self, error: &Error) {
         if self.format.is_json() {
-            let _ = writeln!(io::stderr(), "{}", error.to_json());
+            let _ = writeln!(io::stderr(), "{}", escape_json(&error.to_json().to_string()));
             return;
         }
         for (label, text) in error.lines() {
@@ -108,14 +110,31 @@ impl Out {
         sink.flush()
     }
 
-    /// Shows one thing.
+    /// Refuses columns and a sort key that are none, before something is done whose result could not be shown.
+    pub fn check(&self, shape: &Shape) -> Result<()> {
+        self.columns(shape, None)?;
+        self.sort.as_deref().map_or(Ok(()), |key| sort_key(shape, key).map(drop))
+    }
+
+    /// Shows one thing. When that fails, the error still tells what was done.
     pub fn one(&self, shape: &Shape, row: Row) -> Result<()> {
+        let outcome = cell(&row, "outcome").as_str().map(str::to_owned);
+        self.show_one(shape, row).map_err(|mut error| {
+            if let Some(outcome) = outcome.filter(|outcome| error.kind == Kind::Refused && outcome != "planned") {
+                error.message = format!("{outcome}, but {}", error.message);
+                error.effect = Effect::Partial;
+            }
+            error
+        })
+    }
+
+    fn show_one(&self, shape: &Shape, row: Row) -> Result<()> {
         let columns = self.columns(shape, Some(&row))?;
         let mut sink = Sink::new();
         match self.format {
             Format::Json => {
                 let text = serde_json::to_string_pretty(&row).expect("rows are plain JSON");
-                sink.write(format_args!("{text}\n"))?;
+                sink.write(format_args!("{}\n", escape_json(&text)))?;
             }
             Format::Table => sink.write(format_args!("{}", self.table(&columns, &[row])))?,
             Format::Jsonl | Format::Csv | Format::Value => {
@@ -163,9 +182,13 @@ impl Out {
             _ => rows.try_collect().await?,
         };
         if let Some((key, descending)) = sort {
-            all.sort_by(|a, b| {
-                let order = compare(cell(a, key), cell(b, key));
-                if descending { order.reverse() } else { order }
+            all.sort_by(|a, b| match (cell(a, key), cell(b, key)) {
+                // What a provider does not say comes last either way.
+                (Value::Null, Value::Null) => Ordering::Equal,
+                (Value::Null, _) => Ordering::Greater,
+                (_, Value::Null) => Ordering::Less,
+                (a, b) if descending => compare(b, a),
+                (a, b) => compare(a, b),
             });
         }
         if let Some(limit) = self.limit.filter(|limit| all.len() > *limit) {
@@ -175,7 +198,7 @@ impl Out {
         match self.format {
             Format::Json => {
                 let text = serde_json::to_string_pretty(&all).expect("rows are plain JSON");
-                sink.write(format_args!("{text}\n"))?;
+                sink.write(format_args!("{}\n", escape_json(&text)))?;
             }
             Format::Table => sink.write(format_args!("{}", self.table(&columns, &all)))?,
             Format::Jsonl | Format::Csv | Format::Value => {
@@ -235,10 +258,13 @@ impl Out {
 
     fn line(&self, sink: &mut Sink, columns: &[Column], row: &Row) -> Result<()> {
         match self.format {
-            Format::Csv => sink.csv(columns.iter().map(|c| guard_formula(&plain(cell(row, c.key))).into_owned())),
+            Format::Csv => {
+                sink.csv(columns.iter().map(|c| guard_formula(&escape(&plain(cell(row, c.key)))).into_owned()))
+            }
             Format::Value => sink.write(format_args!("{}\n", escape(&plain(cell(row, columns[0].key))))),
             Format::Table | Format::Json | Format::Jsonl => {
-                sink.write(format_args!("{}\n", serde_json::to_string(row).expect("rows are plain JSON")))
+                let text = serde_json::to_string(row).expect("rows are plain JSON");
+                sink.write(format_args!("{}\n", escape_json(&text)))
             }
         }
     }
@@ -264,6 +290,18 @@ impl Out {
     }
 }
 
+/// Sets when messages are coloured; `auto` is on a terminal only, with `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb`
+/// respected.
+pub fn set_color(when: &str) -> Result<(), String> {
+    match when {
+        "auto" => anstream::ColorChoice::Auto.write_global(),
+        "always" => anstream::ColorChoice::Always.write_global(),
+        "never" => anstream::ColorChoice::Never.write_global(),
+        _ => return Err("say auto, always or never".to_owned()),
+    }
+    Ok(())
+}
+
 /// Writes a labelled line to standard error, coloured on a terminal.
 fn message(label: &str, text: &str) {
     let style = match label {
@@ -276,13 +314,14 @@ fn message(label: &str, text: &str) {
 
 /// Finds a key that can be a column.
 fn known_key(shape: &Shape, key: &str) -> Result<&'static str> {
+    let key = key.trim();
     if let Some(known) = shape.keys.iter().find(|known| **known == key) {
         return Ok(known);
     }
     if key == "quota" && shape.keys.contains(&"quota.limit") {
         return Ok("quota.limit");
     }
-    Err(Error::new(Kind::Usage, format!("there is no column {key}"))
+    Err(Error::new(Kind::Usage, format!("there is no column {key:?}"))
         .hint(format!("the columns are {}", shape.keys.join(", "))))
 }
 
@@ -337,12 +376,9 @@ fn shown(row: &Row, column: &Column) -> String {
     }
 }
 
-/// Orders cells: numbers by value, times by instant, texts without regard to case, nothing last.
+/// Orders cells: numbers by value, times by instant, texts without regard to case.
 fn compare(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
-        (Value::Null, Value::Null) => Ordering::Equal,
-        (Value::Null, _) => Ordering::Greater,
-        (_, Value::Null) => Ordering::Less,
         (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
         (a, b) => {
             let (a, b) = (plain(a), plain(b));
@@ -352,35 +388,4 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             }
         }
     }
-}
-
-/// Standard output. A reader that has gone away ends the program quietly.
-struct Sink(BufWriter<io::Stdout>);
-
-impl Sink {
-    fn new() -> Self {
-        Sink(BufWriter::new(io::stdout()))
-    }
-
-    fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
-        check(self.0.write_fmt(text))
-    }
-
-    fn csv<T: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = T>) -> Result<()> {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        line.write_record(cells).expect("writing to memory does not fail");
-        check(self.0.write_all(&line.into_inner().expect("writing to memory does not fail")))
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        check(self.0.flush())
-    }
-}
-
-fn check(result: io::Result<()>) -> Result<()> {
-    result.map_err(|error| match error.kind() {
-        // The reader of standard output has had enough, which is no failure.
-        io::ErrorKind::BrokenPipe => Error::new(Kind::Closed, "the reader of standard output has gone away"),
-        _ => Error::new(Kind::Internal, format!("cannot write to standard output: {error}")),
-    })
 }

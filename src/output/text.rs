@@ -21,6 +21,24 @@ fn is_harmless(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
 }
 
+/// Escapes the same characters in JSON text, where it changes nothing of what the text means.
+pub fn escape_json(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| is_harmless(c) || c == '\n') {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_harmless(c) || c == '\n' {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Guards a cell that a spreadsheet would run as a formula, by an apostrophe in front.
 pub fn guard_formula(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']) {
@@ -41,6 +59,14 @@ mod tests {
         assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
         assert_eq!(guard_formula("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
         assert_eq!(guard_formula("ada@example.com"), "ada@example.com");
+    }
+
+    #[test]
+    fn json_means_the_same_when_escaped() {
+        let text = serde_json::json!({ "a\u{9b}": "\u{202e}\u{7f}\u{e0041}\n\"東京" });
+        let escaped = escape_json(&serde_json::to_string_pretty(&text).expect("it is plain JSON")).into_owned();
+        assert!(escaped.chars().all(|c| is_harmless(c) || c == '\n'), "{escaped}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).expect("it is JSON still"), text);
     }
 
     proptest! {

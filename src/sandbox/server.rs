@@ -66,10 +66,17 @@ impl Sandbox {
 
     /// Starts a sandbox on `port` (0: a free one) that keeps its state in `file`, if one is named.
     pub async fn start_on(port: u16, file: Option<PathBuf>) -> Result<Self> {
-        let failed = |error: io::Error| Error::new(Kind::Config, format!("cannot listen on 127.0.0.1:{port}: {error}"));
+        let failed = |error: io::Error| {
+            Error::new(Kind::Config, format!("cannot listen on 127.0.0.1:{port}: {error}"))
+                .hint("--port 0 takes a port that is free")
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let store = Arc::new(Store::new(file));
+        let place = file.clone().unwrap_or_default();
+        let store = Arc::new(Store::open(file).map_err(|error| {
+            Error::new(Kind::Config, format!("cannot use the sandbox's state in {}: {error}", place.display()))
+                .hint("`mbx sandbox reset` starts anew; XDG_STATE_HOME names another place for it")
+        })?);
         let shared = Arc::new(Shared {
             router: router(store.clone()),
             store,
@@ -192,6 +199,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
             }
         }
     };
+    if let Some(trouble) = shared.store.trouble() {
+        response = Response::new(Body::from(format!("the stand-in cannot keep its state: {trouble}")));
+        *response.status_mut() = StatusCode::INSUFFICIENT_STORAGE;
+    }
     if let Some(id) = provider {
         let date = httpdate::fmt_http_date(shared.store.now(id));
         response.headers_mut().insert("date", HeaderValue::from_str(&date).expect("a date is ASCII"));

@@ -225,29 +225,43 @@ type Accounts = BTreeMap<String, Account>;
 pub(super) struct Store {
     file: Option<PathBuf>,
     memory: Mutex<Accounts>,
+    /// Why the file could not be read or written, until somebody asks.
+    trouble: Mutex<Option<io::Error>>,
 }
 
 impl Store {
-    pub(super) fn new(file: Option<PathBuf>) -> Self {
-        Store { file, memory: Mutex::new(Accounts::new()) }
+    /// Opens the file, if one is named; one that is broken or cannot be locked is an error.
+    pub(super) fn open(file: Option<PathBuf>) -> io::Result<Self> {
+        let mut memory = Accounts::new();
+        if let Some(file) = &file {
+            let _lock = lock_file(file)?;
+            memory = load(file)?;
+        }
+        Ok(Store { file, memory: Mutex::new(memory), trouble: Mutex::new(None) })
     }
 
-    /// Works on a provider's account; what it changes is kept.
+    /// Works on a provider's account; what it changes is kept, or [`Store::trouble`] tells why not.
     pub(super) fn with<T>(&self, provider: ProviderId, work: impl FnOnce(&mut Account) -> T) -> T {
         let mut memory = self.memory.lock().expect("no code panics while it holds this lock");
+        let on_account =
+            |memory: &mut Accounts| work(memory.entry(provider.to_string()).or_insert_with(|| Account::new(provider)));
+        let Some(file) = &self.file else { return on_account(&mut memory) };
+        let mut trouble = self.trouble.lock().expect("no code panics while it holds this lock");
         // Held until the work is written, so that several processes can share the file.
-        let _lock = self.file.as_deref().and_then(|file| {
-            let lock = lock_file(file).ok()?;
-            *memory = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-            Some(lock)
+        let lock = lock_file(file).and_then(|lock| {
+            *memory = load(file)?;
+            Ok(lock)
         });
-        let account = memory.entry(provider.to_string()).or_insert_with(|| Account::new(provider));
-        let result = work(account);
-        if let Some(file) = &self.file {
-            // A sandbox that cannot save goes on; the next command then starts from the last state that was saved.
-            let _ = save(file, &memory);
+        let result = on_account(&mut memory);
+        if let Err(error) = lock.and_then(|_lock| save(file, &memory)) {
+            *trouble = Some(error);
         }
         result
+    }
+
+    /// Returns why something could not be kept since the last call, if so.
+    pub(super) fn trouble(&self) -> Option<io::Error> {
+        self.trouble.lock().expect("no code panics while it holds this lock").take()
     }
 
     pub(super) fn tick(&self, provider: ProviderId) {
@@ -265,8 +279,22 @@ fn lock_file(file: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
+fn load(file: &Path) -> io::Result<Accounts> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Accounts::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces the file as a whole, unless nothing has changed.
 fn save(file: &Path, accounts: &Accounts) -> io::Result<()> {
+    let bytes = serde_json::to_vec(accounts)?;
+    if fs::read(file).is_ok_and(|known| known == bytes) {
+        return Ok(());
+    }
     let temporary = file.with_extension("new");
-    fs::write(&temporary, serde_json::to_vec(accounts)?)?;
-    fs::rename(temporary, file)
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file)).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
 }

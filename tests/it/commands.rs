@@ -267,10 +267,133 @@ async fn the_example_configuration_is_good() {
 }
 
 #[tokio::test]
-async fn completions_are_made_for_each_shell() {
+async fn completions_are_made_for_each_shell_whatever_the_configuration() {
+    let mbx = Mbx::new();
+    mbx.file(".config/mbx/config.toml", "broken");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let script = Mbx::new().run(&["completions", shell]).await.ok().stdout;
+        let script = mbx.run(&["completions", shell]).await.ok().stdout;
         assert!(script.contains("mbx") && script.contains("passwd"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn bash_completes_verbs_and_values() {
+    let mbx = Mbx::new();
+    let script = mbx.run(&["completions", "bash"]).await.ok().stdout;
+    for (words, wanted) in [
+        ("mbx cr", "create credential"),
+        ("mbx list --provider e", "emboux"),
+        ("mbx provider show lite", "litemail"),
+        ("mbx alias create --if-exists o", "ok"),
+        ("mbx list -o j", "json jsonl"),
+    ] {
+        let ask = format!(
+            "COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+            _mbx mbx \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo ${{COMPREPLY[@]}}"
+        );
+        let line = format!("{script}\n{ask}");
+        let output = tokio::process::Command::new("bash").args(["-c", &line]).output().await.expect("it runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), wanted, "{words}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_is_none_is_refused_before_anything_is_sent() {
+    let (sandbox, mbx) = on_emboux().await;
+    for wrong in ["--columns=foo", "--sort=foo", "--output=value --columns=address,id"] {
+        let line = format!("create {HELLO} --generate-password --show-password {wrong}");
+        let ran = mbx.run(&line.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+    }
+    assert!(sandbox.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_configured_holds_for_errors_too() {
+    let mbx = Mbx::new();
+    mbx.file(".config/mbx/config.toml", "[defaults]\noutput = \"json\"\n[profiles.a]\nprovider = \"emboux\"");
+    let ran = mbx.run(&["list"]).await;
+    assert_eq!((ran.code, ran.error()["profile"].as_str()), (3, Some("a")));
+    let ran = mbx.run(&["list", "-o", "table"]).await;
+    assert!(ran.stderr.starts_with("error: "), "{ran:?}");
+    for (variable, value) in [("MBX_OUTPUT", "yaml"), ("MBX_COLOR", "pink")] {
+        let ran = Mbx::new().env(variable, value).run(&["config", "show"]).await;
+        assert!(ran.code == 3 && ran.stderr.contains(variable), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_value_is_shown_with_its_origin() {
+    let mbx = Mbx::new().env("MBX_LITEMAIL_API_KEY", "k").env("MBX_COLOR", "never");
+    mbx.file(".config/mbx/config.toml", "default_profile = \"a\"\n[profiles.a]\nprovider = \"emboux\"\nsandbox = true");
+    let shown = mbx.run(&["config", "show", "-o", "csv"]).await.ok().stdout;
+    for line in [
+        "default_profile,a,file,",
+        "output,csv,flag,",
+        "color,never,variable MBX_COLOR,",
+        "sandbox,true,profile,a",
+        "allow_unverified,true,built in,a",
+        "secret,(set) from the variable MBX_LITEMAIL_API_KEY,variable MBX_LITEMAIL_API_KEY,env",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn control_characters_leave_in_no_format() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox);
+    let name = "a\u{1b}[31m\u{202e}\u{9b}";
+    mbx.run(&["create", HELLO, "-p", "hybridbox", "--first-name", name, "--last-name", "=1+1"]).await.ok();
+    for format in ["table", "json", "jsonl", "csv", "value"] {
+        let mut line = vec!["get", HELLO, "-p", "hybridbox", "-o", format];
+        if !format.starts_with("json") {
+            line.extend(["--columns", "first_name"]);
+        }
+        let ran = mbx.run(&line).await.ok();
+        assert!(ran.stdout.contains("[31m"), "{ran:?}");
+        assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{ran:?}");
+        if format == "json" {
+            assert_eq!(ran.json()["first_name"], name);
+        }
+    }
+    let guarded = mbx.run(&["get", HELLO, "-p", "hybridbox", "-o", "csv", "--columns", "last_name"]).await.ok();
+    assert_eq!(guarded.stdout, "last_name\n'=1+1\n");
+}
+
+#[tokio::test]
+async fn the_first_page_is_shown_before_the_second_arrives() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    for format in ["jsonl", "value", "csv"] {
+        let sandbox = Sandbox::start().await.expect("the sandbox starts");
+        let mbx = Mbx::on(&sandbox);
+        // With the three that are there from the start, more than the ten of a page.
+        for n in 0..8 {
+            let line = format!("create u{n}@example.com -p hybridbox --first-name Ada --last-name Byron");
+            mbx.run(&line.split(' ').collect::<Vec<_>>()).await.ok();
+        }
+        sandbox.fault(Fault::instead(Method::GET, "/mailboxes", Answer::Hang).skip(1));
+        let mut command = mbx.command(&["list", "-p", "hybridbox", "-o", format]);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+        let mut shown = Vec::new();
+        for _ in 0..10 {
+            shown.push(lines.next_line().await.expect("it is read").expect("a line"));
+        }
+        assert!(shown[9].contains('@'), "{format}: {shown:?}");
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it waits for the second page");
+        child.kill().await.expect("it hangs, and is ended");
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_does_not_say_is_sorted_last() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox);
+    mbx.run(&["create", HELLO, "-p", "litemail"]).await.ok();
+    for key in ["first_name", "-first_name"] {
+        let listed = mbx.run(&["list", "-p", "litemail", "-o", "value", "--sort", key]).await.ok().stdout;
+        assert_eq!(listed.lines().last(), Some(HELLO), "{key}: {listed}");
     }
 }
 

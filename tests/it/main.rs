@@ -8,6 +8,7 @@ mod conformance;
 mod contract;
 mod hostile;
 mod http;
+mod machine;
 mod program;
 mod replay;
 mod support;
