@@ -36,6 +36,7 @@ pub(crate) fn account(sandbox: &Sandbox, id: ProviderId) -> Account {
     Account {
         provider: id,
         profile: "test".to_owned(),
+        flags: "-P test".to_owned(),
         base_url: sandbox.base_url(id),
         secret: sandbox::KEY.into(),
         user: Some(sandbox::BOX_USER.to_owned()),
