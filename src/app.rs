@@ -136,7 +136,13 @@ impl App {
     pub(crate) async fn open(&mut self, profile: Profile) -> Result<Opened> {
         let account = self.account(&profile).await.and_then(|account| adapters::open(&account));
         match account {
-            Ok(provider) => Ok(Opened { profile, provider }),
+            Ok(provider) => {
+                // A profile was set up for one account, and this run may be on another.
+                for (key, variable) in profile.overruled.iter().filter(|_| !self.out.format.is_json()) {
+                    self.out.note(&format!("{variable} goes before `{key}` of profile {}", profile.name));
+                }
+                Ok(Opened { profile, provider })
+            }
             Err(mut error) => {
                 error.provider = Some(profile.provider);
                 error.profile = Some(profile.name);
@@ -188,6 +194,7 @@ impl App {
         Ok(Account {
             provider: profile.provider,
             profile: profile.name.clone(),
+            flags: profile.flags(),
             base_url,
             secret,
             user: profile.user.as_ref().map(|user| user.value.clone()),

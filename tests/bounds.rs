@@ -87,8 +87,8 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
         })
         .expect("the options are good");
         let calls = [
-            (http.read(Method::GET, &["users", ""]), Effect::None),
-            (http.write(Method::POST, &["users", ""]), Effect::Unknown),
+            (http.read(Method::GET, &["users"]).with_slash(), Effect::None),
+            (http.write(Method::POST, &["users"]).with_slash(), Effect::Unknown),
         ];
         for (call, effect) in calls {
             let (start, before) = (Instant::now(), peak());

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Http, Method};
+use crate::http::{Call, Http, Method, Reply};
 use crate::model::{
     Address, Alias, AliasSource, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal, Status,
 };
@@ -88,7 +88,7 @@ impl Emboux {
     }
 
     async fn wire_domain(&self, name: &DomainName) -> Result<WireDomain> {
-        let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+        let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
         all.into_iter().find(|d| DomainName::told(&d.name) == *name).ok_or_else(|| Error::no_domain(name))
     }
 
@@ -98,13 +98,32 @@ impl Emboux {
         what: &str,
         domain: Option<&DomainName>,
     ) -> Result<Vec<T>> {
-        let call = self.http.read(Method::GET, &[what, ""]);
+        let call = self.http.read(Method::GET, &[what]).with_slash();
         match domain {
             None => call.json().await,
             Some(name) => {
                 let id = self.wire_domain(name).await?.id.to_string();
                 call.query(&[("domain_id", &id)]).json().await
             }
+        }
+    }
+
+    /// Returns a mailbox as the list shows it.
+    async fn listed(&self, address: &Address) -> Result<Mailbox> {
+        let all = self.list_mailboxes(Some(address.domain())).try_collect::<Vec<_>>().await?;
+        all.into_iter().find(|m| m.address == *address).ok_or_else(|| Error::no_mailbox(address))
+    }
+
+    /// Sends what concerns one mailbox. Whether paths regard case is not documented: where the lower case is not found,
+    /// the spelling that the list shows is tried, so that nothing which is there is called missing.
+    async fn on<'s>(&'s self, address: &Address, call: impl Fn(&str) -> Call<'s> + Send + Sync) -> Result<Reply> {
+        let lower = address.lower();
+        match call(&lower).reply().await {
+            Err(missing) if missing.kind == Kind::NotFound => match self.listed(address).await?.address.to_string() {
+                same if same == lower => Err(missing),
+                other => call(&other).reply().await,
+            },
+            result => result,
         }
     }
 
@@ -124,7 +143,7 @@ impl Provider for Emboux {
     }
 
     async fn check_account(&self) -> Result<String> {
-        let domains: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+        let domains: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
         Ok(format!("a key that sees {} domains", domains.len()))
     }
 
@@ -138,21 +157,20 @@ impl Provider for Emboux {
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        let all = self.list_mailboxes(Some(address.domain())).try_collect::<Vec<_>>().await?;
-        let found = all.into_iter().find(|m| m.address == *address).ok_or_else(|| Error::no_mailbox(address))?;
+        let found = self.listed(address).await?;
         let told = found.address.to_string();
         let quota: WireQuota = self.http.read(Method::GET, &["users", &told, "quota"]).json().await?;
         Ok(with_quota(found, quota))
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
-        let email = new.address.to_string();
+        let email = new.address.lower();
         let body = WireNewUser {
             domain_name: new.address.domain().as_str(),
             email: &email,
             password: new.password.as_ref().map_or("", |p| p.expose_secret()),
         };
-        let made = mailbox_from(self.http.write(Method::POST, &["users", ""]).body(&body).json().await?);
+        let made = mailbox_from(self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?);
         if new.quota.is_none() {
             return Ok(made);
         }
@@ -161,7 +179,6 @@ impl Provider for Emboux {
             |e| {
                 let mut error = e.effect(Effect::Partial);
                 error.message = format!("{email} was created, but its quota was not set");
-                error.hint = Some(format!("`mbx update {email} --quota …` sets it"));
                 error
             },
         )
@@ -170,23 +187,24 @@ impl Provider for Emboux {
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
         let Some(quota) = change.quota else { return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES)) };
         let body = WireSetQuota { quota_mb: quota.0 / MEGABYTE };
-        let call = self.http.write(Method::PUT, &["users", &address.to_string(), "quota"]).body(&body);
-        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, call.json().await?))
+        let call = |email: &str| self.http.write(Method::PUT, &["users", email, "quota"]).body(&body);
+        let quota = self.on(address, call).await?.json().map_err(|error| error.effect(Effect::Unknown))?;
+        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, quota))
     }
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
         let body = WireSetPassword { password: password.expose_secret() };
-        self.http.write(Method::PUT, &["users", &address.to_string()]).body(&body).done().await
+        self.on(address, |email| self.http.write(Method::PUT, &["users", email]).body(&body)).await.map(drop)
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
-        self.http.write(Method::DELETE, &["users", &address.to_string()]).done().await?;
+        self.on(address, |email| self.http.write(Method::DELETE, &["users", email])).await?;
         Ok(Removal::Done(None))
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
         try_stream! {
-            let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains", ""]).json().await?;
+            let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
             for domain in all {
                 yield domain_from(domain);
             }
@@ -205,12 +223,13 @@ impl Provider for Emboux {
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
         let body = WireNewDomain { name: new.name.as_str() };
-        Ok(domain_from(self.http.write(Method::POST, &["domains", ""]).body(&body).json().await?))
+        Ok(domain_from(self.http.write(Method::POST, &["domains"]).with_slash().body(&body).json().await?))
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
         self.http.write(Method::POST, &["domains", name.as_str(), "verify"]).done().await?;
-        self.get_domain(name).await
+        // A look that fails does not undo what was started.
+        Ok(self.get_domain(name).await.unwrap_or_else(|_| Domain::named(name.clone())))
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -242,7 +261,7 @@ impl Provider for Emboux {
         let (source, destination) = (new.source.to_string(), target.to_string());
         let domain_name = new.source.domain().as_str();
         let body = WireNewAlias { domain_name, source: &source, destination: &destination };
-        Ok(alias_from(self.http.write(Method::POST, &["aliases", ""]).body(&body).json().await?))
+        Ok(alias_from(self.http.write(Method::POST, &["aliases"]).with_slash().body(&body).json().await?))
     }
 
     async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {

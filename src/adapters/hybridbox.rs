@@ -340,9 +340,9 @@ fn missing(error: Error, mut found_nothing: Error) -> Error {
     found_nothing
 }
 
-/// Says which mailboxes have lost the alias already, if any.
+/// Says which mailboxes have lost the alias already, if any; a lost answer leaves that open.
 fn partly(mut error: Error, source: &AliasSource, done: &[String]) -> Error {
-    if done.is_empty() {
+    if done.is_empty() || error.effect == Effect::Unknown {
         return error;
     }
     error.message = format!("{source} was removed from {} only", done.join(", "));

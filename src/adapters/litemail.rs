@@ -223,7 +223,8 @@ impl Provider for Litemail {
         // A write although it is a GET: a check may move the domain on.
         let call = self.http.write(Method::GET, &["v1", "domains", "name-servers", "verify"]);
         let reply = call.query(&[("domainName", name.as_str())]).reply().await?;
-        let mut domain = self.get_domain(name).await?;
+        // A look that fails does not undo what was started.
+        let mut domain = self.get_domain(name).await.unwrap_or_else(|_| Domain::named(name.clone()));
         domain.extra.extend(reply.member("message").filter(Value::is_string).map(|words| ("verification", words)));
         Ok(domain)
     }

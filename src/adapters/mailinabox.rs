@@ -229,12 +229,13 @@ impl Provider for Mailinabox {
     fn list_domains(&self) -> Listing<'_, Domain> {
         try_stream! {
             let reply = self.session.ask(|http| http.read(Method::GET, &["mail", "domains"])).await?;
+            let words = reply.words();
+            let mut names: Vec<_> = words.lines().filter(|line| !line.trim().is_empty()).map(DomainName::told).collect();
+            names.sort();
             // Never empty: the box's own name is among them.
-            if reply.body.is_empty() || reply.is_html() {
+            if names.is_empty() {
                 Err(unreadable(&reply))?;
             }
-            let mut names: Vec<_> = reply.words().lines().map(DomainName::told).collect();
-            names.sort();
             for name in names {
                 yield Domain::named(name);
             }

@@ -21,6 +21,8 @@ pub struct Account {
     pub provider: ProviderId,
     /// The profile's name, for messages.
     pub profile: String,
+    /// The flags that choose this account again, for the commands in hints.
+    pub flags: String,
     /// Where the API lives.
     pub base_url: String,
     /// The token, key or password.
@@ -31,8 +33,8 @@ pub struct Account {
     pub totp: Option<SecretString>,
     /// The provider's own settings.
     pub settings: BTreeMap<String, String>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
+    /// Further headers; their values may be secrets.
+    pub headers: Vec<(String, SecretString)>,
     /// A certificate to trust besides the system's, as PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// Speed and patience.
@@ -56,6 +58,7 @@ impl Account {
         Account {
             provider,
             profile: provider.to_string(),
+            flags: format!("-p {provider}"),
             base_url: base_url.into(),
             secret,
             user: None,
@@ -92,7 +95,7 @@ pub fn spec(provider: ProviderId) -> &'static Spec {
 /// Opens an account: builds its sender and its adapter, and puts the adapter behind the checks.
 pub fn open(account: &Account) -> Result<Checked> {
     let (http, adapter) = bare(account)?;
-    Ok(Checked::new(adapter, http, &account.profile, account.allow_unverified))
+    Ok(Checked::new(adapter, http, &account.profile, &account.flags, account.allow_unverified))
 }
 
 /// Opens an account without the checks; the conformance suite asks bare adapters what they refuse by themselves.

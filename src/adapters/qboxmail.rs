@@ -26,21 +26,7 @@ use crate::provider::{
 };
 
 pub(super) use wire::judge;
-use wire::{
-    WireResource, alias_from, asked, code_from, domain_from, envelope, mailbox_from, records_from, wire_from,
-    wire_from_domain,
-};
-
-const G: u64 = 1 << 30;
-
-/// The only sizes the pages list for a quota (docs: postApiDomains).
-const SIZES: &[u64] = &[50 << 20, G, 2 * G, 3 * G, 4 * G, 5 * G, 6 * G, 7 * G, 8 * G, 16 * G, 25 * G, 50 * G, 100 * G];
-
-/// Twice the documented default; what the service gives at most is not told, so its own count of pages is trusted.
-const PER: &str = "50";
-
-/// Addresses an alias may deliver to (guide: email aliases).
-const TARGETS: usize = 20;
+use wire::*;
 
 /// The collections of a domain. What the pages call `aliases` are domain aliases.
 const MAILBOXES: &str = "email_accounts";
@@ -135,6 +121,29 @@ impl Qboxmail {
         )
     }
 
+    /// Lists what one domain holds, or what all do.
+    fn list_in<'a, T: Send + 'a>(
+        &'a self,
+        domain: Option<&'a DomainName>,
+        what: &'static str,
+        read: fn(WireResource, &DomainName) -> T,
+    ) -> Listing<'a, T> {
+        try_stream! {
+            let domains = match domain {
+                Some(name) => Vec::from([self.find_domain(name).await?]),
+                None => self.list(&["api", "domains"], None).try_collect().await?,
+            };
+            for domain in domains {
+                let path = ["api", "domains", &domain.code, what];
+                let mut all = self.list(&path, None);
+                while let Some(resource) = all.try_next().await? {
+                    yield read(resource, &domain.domain());
+                }
+            }
+        }
+        .boxed()
+    }
+
     /// Reads a single resource, which is a list of one.
     async fn one(&self, path: &[&str]) -> Result<Option<WireResource>> {
         let list = envelope(self.http.read(Method::GET, path)).await?;
@@ -195,6 +204,12 @@ impl Qboxmail {
         self.http.write(Method::PUT, &[&["api", "domains", &code], tail].concat()).body(&body).done().await?;
         Ok(code)
     }
+
+    /// Switches a domain on or off and looks at it again. A look that fails does not undo the change.
+    async fn switch_domain(&self, name: &DomainName, status: &str) -> Result<Domain> {
+        let code = self.change_domain(name, &["status"], json!({ "status": status })).await?;
+        Ok(self.read_domain(name, &code).await.unwrap_or_else(|_| Domain::named(name.clone())))
+    }
 }
 
 #[async_trait]
@@ -210,20 +225,7 @@ impl Provider for Qboxmail {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        try_stream! {
-            let domains = match domain {
-                Some(name) => Vec::from([self.find_domain(name).await?]),
-                None => self.list(&["api", "domains"], None).try_collect().await?,
-            };
-            for domain in domains {
-                let path = ["api", "domains", &domain.code, MAILBOXES];
-                let mut all = self.list(&path, None);
-                while let Some(resource) = all.try_next().await? {
-                    yield mailbox_from(resource, &domain.domain());
-                }
-            }
-        }
-        .boxed()
+        self.list_in(domain, MAILBOXES, mailbox_from)
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -272,8 +274,7 @@ impl Provider for Qboxmail {
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
-        let code = self.find_domain(name).await?.code;
-        self.read_domain(name, &code).await
+        self.read_domain(name, &self.find_domain(name).await?.code).await
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
@@ -290,7 +291,7 @@ impl Provider for Qboxmail {
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
         let code = self.find_domain(name).await?.code;
         self.http.write(Method::PUT, &["api", "domains", &code, "dns_ownership_check"]).done().await?;
-        self.read_domain(name, &code).await
+        Ok(self.read_domain(name, &code).await.unwrap_or_else(|_| Domain::named(name.clone())))
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
@@ -298,13 +299,11 @@ impl Provider for Qboxmail {
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
-        let code = self.change_domain(name, &["status"], json!({ "status": "disabled" })).await?;
-        self.read_domain(name, &code).await
+        self.switch_domain(name, "disabled").await
     }
 
     async fn resume_domain(&self, name: &DomainName) -> Result<Domain> {
-        let code = self.change_domain(name, &["status"], json!({ "status": "enabled" })).await?;
-        self.read_domain(name, &code).await
+        self.switch_domain(name, "enabled").await
     }
 
     async fn delete_domain(&self, name: &DomainName) -> Result<Removal> {
@@ -314,15 +313,7 @@ impl Provider for Qboxmail {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        try_stream! {
-            let code = self.find_domain(domain).await?.code;
-            let path = ["api", "domains", &code, ALIASES];
-            let mut all = self.list(&path, None);
-            while let Some(resource) = all.try_next().await? {
-                yield alias_from(resource, domain);
-            }
-        }
-        .boxed()
+        self.list_in(Some(domain), ALIASES, alias_from)
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {
@@ -351,8 +342,8 @@ impl Provider for Qboxmail {
             self.change_domain(source.domain(), &[], json!({ "catch_all_enabled": false })).await?;
             return Ok(Removal::Done(None));
         };
-        let found = self.find(ALIASES, address).await?;
-        let (domain, code) = found.ok_or_else(|| Error::new(Kind::NotFound, format!("no alias {address}")))?;
+        let none = || Error::new(Kind::NotFound, format!("no alias {address}"));
+        let (domain, code) = self.find(ALIASES, address).await?.ok_or_else(none)?;
         self.http.write(Method::DELETE, &["api", "domains", &domain, ALIASES, &code]).done().await?;
         Ok(Removal::Done(Some(LATER)))
     }

@@ -8,7 +8,7 @@ use super::prompt::confirm;
 use super::wait::WaitArgs;
 use super::{IfExists, IfMissing, planned, refuse_unless, show_password, show_removal, with_outcome};
 use crate::app::{App, Opened};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
 use crate::output::{Outcome, Row, rows};
 use crate::provider::{Op, PasswordRule, Provider};
@@ -243,7 +243,13 @@ async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs
         let password = args.deliver(app, secret.clone()).await?;
         let set = opened.provider.set_password(&new.address, &password.secret).await;
         password.settle(&set);
-        set?;
+        set.map_err(|mut error| {
+            if outcome == Outcome::Updated {
+                error.message = format!("{} was changed, but its password was not: {}", new.address, error.message);
+                error.effect = Effect::Partial;
+            }
+            error
+        })?;
         outcome = Outcome::Updated;
         shown = password.shown().map(str::to_owned);
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
+use secrecy::SecretString;
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
@@ -98,8 +99,8 @@ pub struct Profile {
     pub totp: Option<Sourced<SecretRef>>,
     /// The provider's own settings.
     pub settings: BTreeMap<String, Sourced<String>>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
+    /// Further headers; their values may be secrets.
+    pub headers: Vec<(String, SecretString)>,
     /// A file with a certificate to trust besides the system's.
     pub ca_file: Option<Sourced<PathBuf>>,
     /// Speed and patience.
@@ -108,9 +109,20 @@ pub struct Profile {
     pub allow_unverified: Sourced<bool>,
     /// Whether the built-in sandbox stands in for the provider.
     pub sandbox: Sourced<bool>,
+    /// What the file says of the account and a variable overrules: the key and the variable.
+    pub overruled: Vec<(String, String)>,
 }
 
 impl Profile {
+    /// Returns the flags that choose this account again.
+    pub fn flags(&self) -> String {
+        match (self.sandbox.value && self.sandbox.origin != Origin::Profile, self.name.as_str()) {
+            (true, _) => format!("-p {} --sandbox", self.provider),
+            (false, ENV_PROFILE) => format!("-p {}", self.provider),
+            (false, name) => format!("-P {}", shell_words::quote(name)),
+        }
+    }
+
     /// Returns every value with its origin, secrets as `(set)`.
     pub fn values(&self) -> Vec<(String, String, Origin)> {
         let provider = if self.name == ENV_PROFILE { Origin::BuiltIn } else { Origin::Profile };
@@ -345,6 +357,7 @@ impl Config {
             pace: Sourced::new(spec.pace, Origin::BuiltIn),
             allow_unverified: flag(format!("{prefix}_ALLOW_UNVERIFIED"))?,
             sandbox: flag("MBX_SANDBOX".to_owned())?,
+            overruled: Vec::new(),
         })
     }
 
@@ -389,7 +402,7 @@ impl Config {
             let headers = headers.as_table().ok_or("has `headers` that are not a table")?;
             for (name, value) in headers {
                 let value = value.as_str().ok_or_else(|| format!("has a header {name} that is not a text"))?;
-                profile.headers.push((name.clone(), value.to_owned()));
+                profile.headers.push((name.clone(), value.into()));
             }
         }
         if let Some(pace) = table.get("pace") {
@@ -410,6 +423,20 @@ impl Config {
                 Origin::Profile,
             );
         }
+        let account = [
+            ("base_url", profile.base_url.as_ref().map(|url| &url.origin)),
+            ("user", profile.user.as_ref().map(|user| &user.origin)),
+            ("secret", profile.secret.as_ref().map(|secret| &secret.origin)),
+            ("totp", profile.totp.as_ref().map(|totp| &totp.origin)),
+        ];
+        let settings = profile.settings.iter().map(|(key, setting)| (key.as_str(), Some(&setting.origin)));
+        let overruled = account.into_iter().chain(settings).filter(|(key, _)| table.contains_key(*key));
+        profile.overruled = overruled
+            .filter_map(|(key, origin)| match origin {
+                Some(Origin::Env(variable)) => Some((key.to_owned(), variable.clone())),
+                _ => None,
+            })
+            .collect();
         profile.is_default = flag("default")?.unwrap_or_default();
         for (key, place) in [("allow_unverified", &mut profile.allow_unverified), ("sandbox", &mut profile.sandbox)] {
             if let Some(value) = flag(key)?.filter(|_| silent(Some(&place.origin))) {
@@ -513,6 +540,7 @@ fn finish(mut profile: Profile, sandbox_flag: bool) -> Profile {
     if profile.sandbox.value {
         let set = |value: &str| Some(Sourced::new(value.to_owned(), Origin::BuiltIn));
         profile.base_url = None;
+        profile.overruled = Vec::new();
         profile.secret = Some(Sourced::new(SecretRef::Sandbox(sandbox::KEY), Origin::BuiltIn));
         profile.user = (spec.auth == AuthScheme::Basic).then(|| set(sandbox::BOX_USER)).flatten();
         profile.totp = None;
@@ -646,6 +674,7 @@ mod tests {
     fn a_variable_goes_before_the_profile() {
         let config = config(TWO, &[("MBX_EMBOUX_API_KEY", "k")]).expect("it is good");
         let profile = config.profile("a").expect("it is there");
+        assert_eq!(profile.overruled, [("secret".to_owned(), "MBX_EMBOUX_API_KEY".to_owned())]);
         assert_eq!(profile.secret.expect("set").origin, Origin::Env("MBX_EMBOUX_API_KEY".to_owned()));
     }
 

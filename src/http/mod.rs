@@ -89,8 +89,8 @@ pub struct Options {
     pub base_url: String,
     /// What signs each request.
     pub credential: Credential,
-    /// Further headers of the profile.
-    pub headers: Vec<(String, String)>,
+    /// Further headers of the profile; their values may be secrets.
+    pub headers: Vec<(String, SecretString)>,
     /// A certificate to trust besides the system's, as PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// Speed and patience.
@@ -125,8 +125,29 @@ struct Shared {
     no_wait: bool,
     judge: fn(&Reply) -> Option<Failure>,
     /// The server's clock, as of its last answer.
-    server_time: Mutex<Option<(Timestamp, Instant)>>,
+    clock: Mutex<Option<Clock>>,
     notes: Mutex<Vec<String>>,
+}
+
+/// What an answer told of the server's clock: it showed this time somewhere between sending and receiving.
+#[derive(Clone, Copy)]
+struct Clock {
+    date: Timestamp,
+    sent: Instant,
+    received: Instant,
+}
+
+/// When something was made, compared with a moment of this run, by the server's own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Surely before.
+    Before,
+    /// Surely not before.
+    Since,
+    /// Within the seconds around it, which clocks that count whole seconds cannot tell apart.
+    About,
+    /// The provider does not tell when, or not in which zone.
+    Untold,
 }
 
 /// A moment on our own clock.
@@ -206,7 +227,10 @@ impl Http {
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
             let name: HeaderName = name.parse().map_err(|_| config(format!("{name:?} is not a header name")))?;
-            let value = HeaderValue::from_str(value).map_err(|_| config(format!("header {name} has an odd value")))?;
+            options.redactor.learn(value);
+            let mut value = HeaderValue::from_str(value.expose_secret())
+                .map_err(|_| config(format!("header {name} has an odd value")))?;
+            value.set_sensitive(true);
             headers.insert(name, value);
         }
         Ok(Http {
@@ -220,7 +244,7 @@ impl Http {
                 dry_run: options.dry_run,
                 no_wait: options.no_wait,
                 judge: options.judge,
-                server_time: Mutex::new(None),
+                clock: Mutex::new(None),
                 notes: Mutex::new(Vec::new()),
             }),
             credential: Some(options.credential),
@@ -281,25 +305,32 @@ impl Http {
         std::mem::take(&mut *self.shared.notes.lock().expect("no code panics while it holds this lock"))
     }
 
-    /// Returns whether something made at `created` was there before `began`, by the server's own clock.
-    /// `None` when that cannot be told.
-    pub fn was_before(&self, created: Option<&Stamp>, began: Moment) -> Option<bool> {
-        let clock = *self.shared.server_time.lock().expect("no code panics while it holds this lock");
-        let (created, (server, at)) = (created.and_then(Stamp::instant)?, clock?);
-        let after = SignedDuration::try_from(at.saturating_duration_since(began.0)).ok()?;
-        let before = SignedDuration::try_from(began.0.saturating_duration_since(at)).ok()?;
-        // Two seconds: the Date header counts whole seconds, and so do some creation times.
-        Some(created < server.saturating_add(before - after - SignedDuration::from_secs(2)).ok()?)
+    /// Returns when something whose creation time is `created` was made, compared with `began`.
+    pub fn made(&self, created: Option<&Stamp>, began: Moment) -> Made {
+        let clock = *self.shared.clock.lock().expect("no code panics while it holds this lock");
+        let (Some(created), Some(clock)) = (created.and_then(Stamp::instant), clock) else { return Made::Untold };
+        // What the server's clock showed at `began`, given that it showed `date` at `seen`.
+        let at_began = |seen: Instant, slack: i64| {
+            let after = SignedDuration::try_from(seen.saturating_duration_since(began.0)).ok()?;
+            let before = SignedDuration::try_from(began.0.saturating_duration_since(seen)).ok()?;
+            clock.date.saturating_add(before - after + SignedDuration::from_secs(slack)).ok()
+        };
+        // A Date header and some creation times leave out what is beyond whole seconds: two seconds too few at the
+        // earliest, one at the latest.
+        match (at_began(clock.received, -2), at_began(clock.sent, 1)) {
+            (Some(earliest), _) if created < earliest => Made::Before,
+            (_, Some(latest)) if created >= latest => Made::Since,
+            _ => Made::About,
+        }
     }
 }
 
 /// Joins segments to a path; each is encoded, and one that a URL parser would resolve is refused.
 fn path(segments: &[&str]) -> Result<String> {
     let mut path = String::new();
-    for (index, segment) in segments.iter().enumerate() {
-        // An empty last segment gives the trailing slash that some APIs insist on.
-        let empty = segment.is_empty() && index + 1 < segments.len();
-        if empty || matches!(*segment, "." | "..") {
+    for segment in segments {
+        // An empty one would name the collection where one thing in it is meant.
+        if matches!(*segment, "" | "." | "..") {
             return Err(Error::new(Kind::Invalid, format!("{segment:?} cannot be part of a path")));
         }
         path.push('/');
@@ -328,6 +359,12 @@ pub struct Call<'h> {
 }
 
 impl Call<'_> {
+    /// Ends the path with the slash that some APIs insist on.
+    pub fn with_slash(mut self) -> Self {
+        self.path = self.path.map(|path| path + "/");
+        self
+    }
+
     /// Adds query parameters.
     pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
         self.query.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -415,7 +452,7 @@ impl Call<'_> {
         let began = Instant::now();
         let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
         let result = match timeout(first_byte, request.send()).await {
-            Ok(Ok(response)) => self.receive(response).await,
+            Ok(Ok(response)) => self.receive(response, began).await,
             Ok(Err(error)) => Err(self.lost(error)),
             Err(_) => Err(self.maybe_done(format!("no answer began within {first_byte:?}"))),
         };
@@ -479,11 +516,12 @@ impl Call<'_> {
         })
     }
 
-    async fn receive(&self, mut response: reqwest::Response) -> Result<Reply> {
+    async fn receive(&self, mut response: reqwest::Response, sent: Instant) -> Result<Reply> {
         let shared = &self.http.shared;
         let (status, headers) = (response.status(), response.headers().clone());
         if let Some(date) = reply::date(&headers, "date").and_then(|date| Timestamp::try_from(date).ok()) {
-            *shared.server_time.lock().expect("no code panics while it holds this lock") = Some((date, Instant::now()));
+            let clock = Clock { date, sent, received: Instant::now() };
+            *shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
         }
         let too_large = || {
             let mut error = self.maybe_done(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
@@ -508,7 +546,7 @@ impl Call<'_> {
             Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {BODY:?}"))),
         }
         let reply = Reply { status, headers, body };
-        match (shared.judge)(&reply).or_else(|| Failure::by_page(&reply)) {
+        match Failure::of((shared.judge)(&reply), &reply) {
             Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
             None => Ok(reply),
         }

@@ -24,7 +24,8 @@ pub struct Page<T> {
 }
 
 /// Turns a page fetcher into a listing. Pages count from one. An item whose `key` was seen before is dropped, because
-/// lists shift while they are read; a page that claims more and brings nothing new is an error.
+/// lists shift while they are read. A page without items is the last, since a total may count what a filter leaves out; one
+/// that repeats items, claims more and brings nothing new is an error.
 pub fn pages<'a, T, K, F, Fut>(key: impl Fn(&T) -> K + Send + 'a, fetch: F) -> Listing<'a, T>
 where
     T: Send + 'a,

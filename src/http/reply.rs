@@ -92,9 +92,14 @@ impl Failure {
         Failure::of_status(reply.status.as_u16(), message)
     }
 
-    /// Returns what a page for people is where data was asked for, whatever its status claims: some proxy's.
-    pub(super) fn by_page(reply: &Reply) -> Option<Failure> {
-        reply.is_html().then(|| Failure { kind: Kind::Provider, message: reply.words() })
+    /// Returns what is wrong with an answer of which the adapter's judge thinks this. A page for people where data was
+    /// asked for is some proxy's: it proves neither a success nor that something is missing.
+    pub(super) fn of(judged: Option<Failure>, reply: &Reply) -> Option<Failure> {
+        match judged {
+            Some(failure) if failure.kind == Kind::NotFound && reply.is_html() => Some(failure.is(Kind::Provider)),
+            None if reply.is_html() => Some(Failure { kind: Kind::Provider, message: reply.words() }),
+            judged => judged,
+        }
     }
 
     /// Does the ordinary mapping for a status that travels elsewhere, such as inside a body.
@@ -128,8 +133,9 @@ impl Failure {
             _ => redactor.excerpt(&self.message),
         };
         error.provider_message = (!words.is_empty()).then_some(words);
-        // A server that broke down may have done its work before.
-        if is_write && self.kind == Kind::Provider && !reply.status.is_redirection() {
+        // A server that broke down may have done its work before; one that refuses with a 4xx has not.
+        let refused = reply.status.is_redirection() || reply.status.is_client_error();
+        if is_write && self.kind == Kind::Provider && !refused {
             error.effect = Effect::Unknown;
         }
         error

@@ -73,9 +73,10 @@ impl DomainName {
         Ok(DomainName(ascii.into_owned()))
     }
 
-    /// Takes a name as a provider tells it, unchecked but for its case: what it holds must be shown, not refused.
+    /// Takes a name as a provider tells it, as A-labels where it is a domain name, else in lower case: what a provider
+    /// holds must be shown, not refused.
     pub fn told(text: &str) -> Self {
-        DomainName(text.trim().to_lowercase())
+        DomainName::parse(text).unwrap_or_else(|_| DomainName(text.trim().to_lowercase()))
     }
 
     /// Returns the name as A-labels.
@@ -125,7 +126,7 @@ impl Address {
         if octets > ADDRESS_MAX { Err(AddressError::Long(octets)) } else { Ok(address) }
     }
 
-    /// Takes an address as a provider tells it, unchecked: what is there must be shown, not refused.
+    /// Takes an address as a provider tells it, its local part unchecked: what is there must be shown, not refused.
     pub fn told(text: &str) -> Self {
         match text.trim().rsplit_once('@') {
             Some((local, domain)) => Address { local: local.to_owned(), domain: DomainName::told(domain) },
@@ -283,6 +284,15 @@ mod tests {
             assert_eq!(Address::parse(text).expect(text).to_string(), shown);
         }
         assert_eq!(Address::parse("ADA@example.com"), Address::parse("ada@EXAMPLE.com"));
+    }
+
+    #[test]
+    fn what_a_provider_tells_is_found_by_what_a_person_types() {
+        assert_eq!(Address::told("Ada@Bücher.Example."), Address::parse("ada@bücher.example").expect("an address"));
+        assert_eq!(DomainName::told("BÜCHER.example").as_str(), "xn--bcher-kva.example");
+        for odd in ["", "localhost", "exa_mple.com", "xn--a.example", "a..b"] {
+            assert_eq!(DomainName::told(odd).as_str(), odd, "it is shown as it is");
+        }
     }
 
     #[test]

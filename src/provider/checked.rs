@@ -9,10 +9,10 @@ use secrecy::SecretString;
 
 use super::{Listing, Op, Provider, Spec, Support, alias_op, failed};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Http, Moment};
+use crate::http::{Http, Made, Moment};
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewCredential,
-    NewDomain, NewMailbox, Removal,
+    NewDomain, NewMailbox, Removal, Stamp,
 };
 
 /// A provider behind its checks. `adapters::open` returns nothing else.
@@ -20,13 +20,14 @@ pub struct Checked {
     inner: Box<dyn Provider>,
     http: Http,
     profile: String,
+    flags: String,
     allow_unverified: bool,
 }
 
 impl Checked {
-    /// Puts `inner`, which sends through `http`, behind its checks.
-    pub fn new(inner: Box<dyn Provider>, http: Http, profile: &str, allow_unverified: bool) -> Self {
-        Checked { inner, http, profile: profile.to_owned(), allow_unverified }
+    /// Puts `inner`, which sends through `http`, behind its checks. Hints end with `flags`, which choose this profile.
+    pub fn new(inner: Box<dyn Provider>, http: Http, profile: &str, flags: &str, allow_unverified: bool) -> Self {
+        Checked { inner, http, profile: profile.to_owned(), flags: flags.to_owned(), allow_unverified }
     }
 
     /// Returns what to say to the user besides the result: what a lost answer turned out to be.
@@ -96,7 +97,7 @@ impl Checked {
             error.message = sentence(error.kind, op, spec, subject);
         }
         if error.hint.is_none() {
-            error.hint = advice(error.kind, spec, subject);
+            error.hint = self.advice(error.kind, op, &subject.to_string());
         }
         error.provider = Some(spec.id);
         error.profile = Some(self.profile.clone());
@@ -124,25 +125,54 @@ impl Checked {
         listing.map(move |item| item.map_err(|error| self.tell(error, op, subject))).boxed()
     }
 
+    /// Runs what is not looked up after a lost answer, and says then that its outcome is unknown.
+    async fn run_blind<T>(
+        &self,
+        op: Op,
+        subject: &(dyn Display + Sync),
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let settled = async {
+            call.await.map_err(|error| match error.effect {
+                Effect::Unknown => {
+                    let message = format!("{subject}: the request was sent and its answer was lost");
+                    self.unsettled(error, op, subject, message)
+                }
+                Effect::None | Effect::Partial => error,
+            })
+        };
+        self.run(op, subject, settled).await
+    }
+
     /// Looks whether the mailbox of a create whose answer was lost is there.
     async fn look_for(&self, new: &NewMailbox, error: Error, began: Moment) -> Result<Mailbox> {
-        let address = &new.address;
+        let (op, address) = (Op::CreateMailbox, &new.address);
+        let lost = format!("the answer to creating {address} was lost");
         if self.allow(Op::GetMailbox).is_err() {
-            return Err(unsettled(
+            return Err(self.unsettled(
                 error,
-                format!("the answer was lost, and whether {address} exists cannot be looked up"),
+                op,
+                address,
+                format!("{lost}, and whether it exists cannot be looked up"),
             ));
         }
         match self.inner.get_mailbox(address).await {
-            Ok(found) => match self.http.was_before(found.created_at.as_ref(), began) {
-                Some(true) => Err(Error::new(Kind::Conflict, format!("{address} existed before; it was not touched"))),
-                settled => {
-                    let doubt =
-                        if settled.is_none() { "; if it was there before, its password is the old one" } else { "" };
-                    self.http.note(format!("the answer to creating {address} was lost; looking found it there{doubt}"));
-                    Ok(found)
+            Ok(found) => {
+                self.is_ours(address, found.created_at.as_ref(), began, new.password.is_some())?;
+                // Where the quota takes a second request, that was never sent.
+                let asked = MailboxChange {
+                    quota: new.quota,
+                    admin: new.admin.filter(|admin| *admin),
+                    ..MailboxChange::default()
+                };
+                if asked.is_met_by(&found) {
+                    return Ok(found);
                 }
-            },
+                let message = format!("{lost}; looking found it there, but not with the quota or privilege asked for");
+                let mut error = self.unsettled(error, op, address, message);
+                error.hint = self.update_hint(new).or(error.hint.take());
+                Err(error.effect(Effect::Partial))
+            }
             Err(look) if look.kind == Kind::NotFound && !self.spec().rules.listing_lags => {
                 let mut error = error;
                 error.message = format!("{address} was not created: the answer was lost, and looking did not find it");
@@ -151,18 +181,104 @@ impl Checked {
             }
             Err(look) => {
                 let why = if look.kind == Kind::NotFound { "it is not there yet" } else { "looking failed as well" };
-                Err(unsettled(error, format!("the answer to creating {address} was lost, and {why}")))
+                Err(self.unsettled(error, op, address, format!("{lost}, and {why}")))
             }
         }
     }
-}
 
-/// Returns the error of something that may or may not have happened.
-fn unsettled(mut error: Error, message: String) -> Error {
-    error.kind = Kind::Unknown;
-    error.message = message;
-    error.hint = Some("look before repeating: `mbx get` or `mbx list`".to_owned());
-    error.effect(Effect::Unknown)
+    /// Tells of something that was found after the answer to its creation was lost; a conflict if it is an older one.
+    fn is_ours(&self, subject: &dyn Display, created: Option<&Stamp>, began: Moment, has_password: bool) -> Result<()> {
+        let doubt = match self.http.made(created, began) {
+            Made::Before => {
+                return Err(Error::new(Kind::Conflict, format!("{subject} existed before; it was not touched")));
+            }
+            Made::Since => "",
+            Made::About | Made::Untold if has_password => "; if it was there before, its password is the old one",
+            Made::About | Made::Untold => "; it may have been there before",
+        };
+        self.http.note(format!("the answer to creating {subject} was lost; looking found it there{doubt}"));
+        Ok(())
+    }
+
+    /// Returns the error of something that may or may not have happened.
+    fn unsettled(&self, mut error: Error, op: Op, subject: &dyn Display, message: String) -> Error {
+        error.kind = Kind::Unknown;
+        error.message = message;
+        error.hint = Some(match self.ways_to_look(op, &subject.to_string()).into_iter().next() {
+            Some(way) => format!("look before repeating: {way}"),
+            None => format!("look at {} before repeating", self.spec().title),
+        });
+        error.effect(Effect::Unknown)
+    }
+
+    /// Returns the command that sets the quota of a mailbox whose creation went half-way.
+    fn update_hint(&self, new: &NewMailbox) -> Option<String> {
+        let (address, bytes) = (new.address.to_string(), new.quota?.0);
+        let address = shell_words::quote(&address);
+        Some(format!("`mbx update {address} --quota {bytes} {}` sets the quota", self.flags))
+    }
+
+    /// Returns the commands that show what is there, as far as this provider and profile allow them.
+    fn ways_to_look(&self, op: Op, subject: &str) -> Vec<String> {
+        let domains = (Op::ListDomains, "domain list".to_owned());
+        let ways = match op {
+            Op::CheckAccount => Vec::new(),
+            Op::GetMailbox
+            | Op::CreateMailbox
+            | Op::CreateMailboxes
+            | Op::SetNames
+            | Op::SetPassword
+            | Op::SetQuota
+            | Op::SetAdmin
+            | Op::SuspendMailbox
+            | Op::DeleteMailbox
+            | Op::CreateAlias
+            | Op::CreateCatchAll => {
+                vec![(Op::ListMailboxes, format!("list --domain {}", domain_of(subject))), domains]
+            }
+            Op::DeleteAlias => vec![(Op::ListAliases, format!("alias list {}", domain_of(subject)))],
+            Op::ListMailboxes
+            | Op::ListAliases
+            | Op::ListDomains
+            | Op::GetDomain
+            | Op::CreateDomain
+            | Op::VerifyDomain
+            | Op::DomainDns
+            | Op::SuspendDomain
+            | Op::DeleteDomain => vec![domains],
+            Op::ListCredentials | Op::CreateCredential | Op::DeleteCredential => {
+                vec![(Op::ListCredentials, "credential list".to_owned())]
+            }
+        };
+        let allowed = ways.into_iter().filter(|(op, _)| self.allow(*op).is_ok());
+        allowed.map(|(_, words)| format!("`mbx {words} {}`", self.flags)).collect()
+    }
+
+    /// Returns the next step, where there is one.
+    fn advice(&self, kind: Kind, op: Op, subject: &str) -> Option<String> {
+        let (spec, flags) = (self.spec(), &self.flags);
+        match kind {
+            Kind::Auth => Some(format!(
+                "check the secret of this profile with `mbx config check {flags}`; {} calls it {}",
+                spec.title, spec.secret_name
+            )),
+            Kind::Conflict if matches!(op, Op::CreateMailbox | Op::CreateDomain | Op::CreateAlias) => {
+                Some("`--if-exists ok` takes it as it is".to_owned())
+            }
+            Kind::RateLimited => Some("wait, or set a slower `pace` in the profile".to_owned()),
+            Kind::Limit if matches!(op, Op::CreateMailbox | Op::CreateMailboxes) => {
+                let domain = domain_of(subject);
+                Some(format!("free one (`mbx list --domain {domain} --sort created_at {flags}`) or raise the plan"))
+            }
+            Kind::Limit => Some(format!("free one, or raise the plan at {}", spec.title)),
+            Kind::NotFound => match self.ways_to_look(op, subject).as_slice() {
+                [] => None,
+                [way] => Some(format!("{way} shows what is there")),
+                ways => Some(format!("{} show what is there", ways.join(" and "))),
+            },
+            _ => None,
+        }
+    }
 }
 
 fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -> String {
@@ -171,7 +287,9 @@ fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -> String {
         Kind::Auth => format!("{title} refused the credentials"),
         Kind::Denied => format!("the credentials do not allow this at {title}: {}", op.phrase()),
         Kind::NotFound => match op {
-            Op::CreateMailbox | Op::CreateMailboxes => format!("the domain of {subject} is not at {title}"),
+            Op::CreateMailbox | Op::CreateMailboxes | Op::CreateAlias | Op::CreateCatchAll => {
+                format!("the domain of {subject} is not at {title}")
+            }
             _ => format!("{subject} is not at {title}"),
         },
         Kind::Conflict => format!("{subject} already exists at {title}"),
@@ -194,28 +312,6 @@ fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -> String {
 /// Returns the domain of an address, or the whole text when it is none.
 fn domain_of(subject: &str) -> &str {
     subject.rsplit_once('@').map_or(subject, |(_, domain)| domain)
-}
-
-fn advice(kind: Kind, spec: &Spec, subject: &dyn Display) -> Option<String> {
-    Some(match kind {
-        Kind::Auth => format!(
-            "check the secret of this profile with `mbx config check`; {} calls it {}",
-            spec.title, spec.secret_name
-        ),
-        Kind::Conflict => "`--if-exists ok` takes it as it is".to_owned(),
-        Kind::RateLimited => "wait, or set a slower `pace` in the profile".to_owned(),
-        Kind::Limit if subject.to_string().contains('@') => {
-            let domain = domain_of(&subject.to_string()).to_owned();
-            format!("free one (`mbx list -p {} --domain {domain} --sort created_at`) or raise the plan", spec.id)
-        }
-        Kind::Limit => format!("free one, or raise the plan at {}", spec.title),
-        Kind::NotFound => {
-            let domain = domain_of(&subject.to_string()).to_owned();
-            let id = spec.id;
-            format!("`mbx list -p {id} --domain {domain}` and `mbx domain list -p {id}` show what is there")
-        }
-        _ => return None,
-    })
 }
 
 #[async_trait]
@@ -248,6 +344,10 @@ impl Provider for Checked {
             let began = Moment::now();
             match self.inner.create_mailbox(new).await {
                 Err(error) if error.effect == Effect::Unknown => self.look_for(new, error, began).await,
+                Err(mut error) if error.effect == Effect::Partial && error.hint.is_none() => {
+                    error.hint = self.update_hint(new);
+                    Err(error)
+                }
                 result => result,
             }
         };
@@ -261,7 +361,7 @@ impl Provider for Checked {
                 return Err(Error::new(Kind::Internal, "a batch holds one domain and no more than the provider takes"));
             }
             for new in batch {
-                self.invalid(&new.address, self.spec().rules.problems(new))?;
+                self.allow_new(new)?;
                 self.http.guard(new.password.as_ref());
             }
             let results = self.inner.create_mailboxes(batch).await?;
@@ -271,7 +371,7 @@ impl Provider for Checked {
                 .map(|(result, new)| result.map_err(|error| self.tell(error, Op::CreateMailboxes, &new.address)));
             Ok(told.collect())
         };
-        self.run(Op::CreateMailboxes, &"the batch", call).await
+        self.run_blind(Op::CreateMailboxes, &"the batch", call).await
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
@@ -289,10 +389,11 @@ impl Provider for Checked {
                             .note(format!("the answer to changing {address} was lost; looking found the change made"));
                         Ok(found)
                     }
-                    _ => Err(unsettled(
-                        error,
-                        format!("the answer to changing {address} was lost, and looking did not show the change"),
-                    )),
+                    _ => {
+                        let message =
+                            format!("the answer to changing {address} was lost, and looking did not show the change");
+                        Err(self.unsettled(error, op, address, message))
+                    }
                 },
                 result => result,
             }
@@ -308,9 +409,7 @@ impl Provider for Checked {
                 Err(error) if error.effect == Effect::Unknown => {
                     let message =
                         format!("the answer was lost: the password of {address} may be the old or the new one");
-                    let mut error = unsettled(error, message);
-                    error.hint = Some("set it again".to_owned());
-                    Err(error)
+                    Err(self.unsettled(error, Op::SetPassword, address, message).hint("set it again"))
                 }
                 result => result,
             }
@@ -319,11 +418,11 @@ impl Provider for Checked {
     }
 
     async fn suspend_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run(Op::SuspendMailbox, address, settle(address, self.inner.suspend_mailbox(address))).await
+        self.run_blind(Op::SuspendMailbox, address, self.inner.suspend_mailbox(address)).await
     }
 
     async fn resume_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run(Op::SuspendMailbox, address, settle(address, self.inner.resume_mailbox(address))).await
+        self.run_blind(Op::SuspendMailbox, address, self.inner.resume_mailbox(address)).await
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
@@ -334,10 +433,11 @@ impl Provider for Checked {
                         self.http.note(format!("the answer to deleting {address} was lost; looking found it gone"));
                         Ok(Removal::Done(None))
                     }
-                    _ => Err(unsettled(
-                        error,
-                        format!("the answer to deleting {address} was lost, and looking did not find it gone"),
-                    )),
+                    _ => {
+                        let message =
+                            format!("the answer to deleting {address} was lost, and looking did not find it gone");
+                        Err(self.unsettled(error, Op::DeleteMailbox, address, message))
+                    }
                 },
                 result => result,
             }
@@ -355,29 +455,28 @@ impl Provider for Checked {
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
         self.http.guard(new.postmaster_password.as_ref());
+        let (op, name) = (Op::CreateDomain, &new.name);
         let call = async {
+            let began = Moment::now();
             match self.inner.create_domain(new).await {
-                Err(error) if error.effect == Effect::Unknown => match self.inner.get_domain(&new.name).await {
+                Err(error) if error.effect == Effect::Unknown => match self.inner.get_domain(name).await {
                     Ok(found) => {
-                        self.http.note(format!(
-                            "the answer to creating {} was lost; looking found the domain there",
-                            new.name
-                        ));
-                        Ok(found)
+                        let has_password = new.postmaster_password.is_some();
+                        self.is_ours(name, found.created_at.as_ref(), began, has_password).map(|()| found)
                     }
-                    Err(_) => Err(unsettled(
-                        error,
-                        format!("the answer to creating {} was lost, and looking did not find it", new.name),
-                    )),
+                    Err(_) => {
+                        let message = format!("the answer to creating {name} was lost, and looking did not find it");
+                        Err(self.unsettled(error, op, name, message))
+                    }
                 },
                 result => result,
             }
         };
-        self.run(Op::CreateDomain, &new.name, call).await
+        self.run(op, name, call).await
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run(Op::VerifyDomain, name, settle(name, self.inner.verify_domain(name))).await
+        self.run_blind(Op::VerifyDomain, name, self.inner.verify_domain(name)).await
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
@@ -385,15 +484,15 @@ impl Provider for Checked {
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run(Op::SuspendDomain, name, settle(name, self.inner.suspend_domain(name))).await
+        self.run_blind(Op::SuspendDomain, name, self.inner.suspend_domain(name)).await
     }
 
     async fn resume_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run(Op::SuspendDomain, name, settle(name, self.inner.resume_domain(name))).await
+        self.run_blind(Op::SuspendDomain, name, self.inner.resume_domain(name)).await
     }
 
     async fn delete_domain(&self, name: &DomainName) -> Result<Removal> {
-        self.run(Op::DeleteDomain, name, settle(name, self.inner.delete_domain(name))).await
+        self.run_blind(Op::DeleteDomain, name, self.inner.delete_domain(name)).await
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
@@ -401,11 +500,11 @@ impl Provider for Checked {
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {
-        self.run(alias_op(&new.source), &new.source, settle(&new.source, self.inner.create_alias(new))).await
+        self.run_blind(alias_op(&new.source), &new.source, self.inner.create_alias(new)).await
     }
 
     async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
-        self.run(Op::DeleteAlias, source, settle(source, self.inner.delete_alias(source))).await
+        self.run_blind(Op::DeleteAlias, source, self.inner.delete_alias(source)).await
     }
 
     fn list_credentials(&self) -> Listing<'_, Credential> {
@@ -414,22 +513,20 @@ impl Provider for Checked {
 
     async fn create_credential(&self, new: &NewCredential) -> Result<Credential> {
         self.http.guard(Some(&new.secret));
-        self.run(Op::CreateCredential, &new.name, settle(&new.name, self.inner.create_credential(new))).await
+        self.run_blind(Op::CreateCredential, &new.name, self.inner.create_credential(new)).await
     }
 
     async fn delete_credential(&self, id: &str) -> Result<Removal> {
-        self.run(Op::DeleteCredential, &id, settle(&id, self.inner.delete_credential(id))).await
+        let call = async {
+            if id.trim().is_empty() {
+                return Err(Error::new(Kind::Invalid, "the id of a credential is empty"));
+            }
+            self.inner.delete_credential(id).await
+        };
+        self.run_blind(Op::DeleteCredential, &id, call).await
     }
 
     async fn close(&self) {
         self.inner.close().await;
     }
-}
-
-/// Calls what is not looked up again after a lost answer, and says then that it is unknown.
-async fn settle<T>(subject: &(dyn Display + Sync), call: impl Future<Output = Result<T>>) -> Result<T> {
-    call.await.map_err(|error| match error.effect {
-        Effect::Unknown => unsettled(error, format!("{subject}: the request was sent and its answer was lost")),
-        Effect::None | Effect::Partial => error,
-    })
 }

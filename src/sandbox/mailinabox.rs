@@ -4,9 +4,11 @@
 //!
 //! There are no domains: one is there as long as a mailbox or an alias uses it.
 
+mod aliases;
+mod login;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,13 +17,12 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use totp_rs::{Builder, Secret};
 
-use super::store::{Account, Alias, Mailbox, Store};
+use self::aliases::{add_alias, list_aliases, put_alias, remove_alias};
+use self::login::{login, logout, with};
+use super::store::{Account, Mailbox, Store};
 use super::{BOX_USER, KEY};
 use crate::model::DomainName;
-use crate::model::ProviderId;
 
 /// The box's own name; it makes the part after the `@` of [`BOX_USER`].
 const PRIMARY: &str = "box.example.com";
@@ -33,17 +34,11 @@ const ADMINISTRATOR: &str = "administrator@box.example.com";
 const TOTP_USER: &str = "totp";
 const TOTP_SEED: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
-/// Login keys that live at the same time; the oldest goes first.
-const KEYS: usize = 64;
-
 /// Local parts that certificate authorities write to.
 const RESERVED: [&str; 6] = ["admin", "administrator", "postmaster", "hostmaster", "webmaster", "abuse"];
 
 /// Last labels that never lead to a mail server; `example` is not among them.
 const SPECIAL: [&str; 6] = ["test", "local", "localhost", "invalid", "onion", "arpa"];
-
-const WRONG: &str = "Incorrect email address or password.";
-const GARBLED: &str = "Authorization header invalid.";
 
 type Shared = State<Arc<Store>>;
 type Fields = BTreeMap<String, String>;
@@ -110,73 +105,6 @@ fn told(outcome: Outcome) -> Response {
     outcome.map_or_else(|refusal| text(400, refusal), |done| text(200, done))
 }
 
-/// A refusal: told apart by its reason only, with a body that depends on `Accept` and a status that does on scripts.
-fn refused(headers: &HeaderMap, reason: &str) -> Response {
-    let header = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-    let script = header("x-requested-with") == Some("XMLHttpRequest");
-    let status = if script { 403 } else { 401 };
-    let mut response = match header("accept") {
-        None | Some("" | "*/*") => answer(status, "text/plain; charset=utf-8", format!("{reason}\n")),
-        Some(_) => answer(
-            status,
-            "application/json",
-            format!("{{\"status\": \"error\", \"reason\": {}}}\n", Value::from(reason)),
-        ),
-    };
-    if !script {
-        let realm = HeaderValue::from_static("Basic realm=\"Mail-in-a-Box Management Server\"");
-        response.headers_mut().insert("www-authenticate", realm);
-        response.headers_mut().insert("x-reason", HeaderValue::from_str(reason).expect("reasons are plain text"));
-    }
-    response
-}
-
-/// Decodes base64 as Python does; anything odd is nothing.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    for c in digits.bytes() {
-        let digit = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        (bits, held) = ((bits << 6) | u32::from(digit), held + 6);
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from((bits >> held) & 0xff).expect("eight bits"));
-        }
-    }
-    Some(bytes)
-}
-
-/// Reads user and password from the header; the scheme's word is compared exactly, and only ASCII is taken.
-fn basic(headers: &HeaderMap) -> Result<(String, String), String> {
-    let header = headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let decoded = header.strip_prefix("Basic ").and_then(|rest| base64(rest.trim())).ok_or(GARBLED)?;
-    if let Some(place) = decoded.iter().position(|byte| !byte.is_ascii()) {
-        let byte = decoded[place];
-        return Err(format!(
-            "'ascii' codec can't decode byte 0x{byte:x} in position {place}: ordinal not in range(128)"
-        ));
-    }
-    let decoded = String::from_utf8(decoded).map_err(|_| GARBLED)?;
-    let (user, password) = decoded.split_once(':').ok_or(GARBLED)?;
-    match (user, password) {
-        ("", _) => Err(GARBLED.to_owned()),
-        _ if user.trim().is_empty() && password.trim().is_empty() => {
-            Err("No email address, password, session key, or API key provided.".to_owned())
-        }
-        _ => Ok((user.to_owned(), password.to_owned())),
-    }
-}
-
 /// Finds an account by its exact address: the daemon heeds case.
 fn user<'a>(account: &'a Account, email: &str) -> Result<&'a Mailbox, String> {
     account.mailbox(email).filter(|m| m.address() == email).ok_or_else(|| no_user(email))
@@ -190,50 +118,6 @@ fn no_user(email: &str) -> String {
     format!("That's not a user ({email}).")
 }
 
-/// What a login key is bound to: it dies when this changes.
-fn state(user: &Mailbox) -> Value {
-    json!([user.extra.get("version"), user.extra.get("totp"), user.serial])
-}
-
-/// Returns who is asking. With `only_password`, as for `/login`, a login key does not do.
-fn authenticate(account: &mut Account, headers: &HeaderMap, only_password: bool) -> Result<String, String> {
-    let (email, password) = basic(headers)?;
-    let key = account.extra.get("keys").and_then(|keys| keys.get(&password)).filter(|key| key["email"] == email);
-    if let Some(key) = key.filter(|_| !only_password) {
-        return if state(user(account, &email)?) == key["state"] { Ok(email) } else { Err(WRONG.to_owned()) };
-    }
-    if password.trim().is_empty() {
-        return Err("Enter a password.".to_owned());
-    }
-    let user = user_mut(account, &email).ok().filter(|m| m.password_is(&password)).ok_or(WRONG)?;
-    if let Some(seed) = user.extra.get("totp").and_then(Value::as_str) {
-        let code = headers.get("x-auth-token").and_then(|v| v.to_str().ok()).ok_or("missing-totp-token")?;
-        let secret = Secret::try_from_base32(seed).expect("the seed is base32");
-        let totp = Builder::new().with_secret(secret).build().expect("the seed is long enough");
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let used = user.extra.get("totp_used").and_then(Value::as_str) == Some(code);
-        if used || totp.check(code, now).is_none() {
-            return Err("invalid-totp-token".to_owned());
-        }
-        user.extra.insert("totp_used".to_owned(), code.into());
-    }
-    Ok(email)
-}
-
-/// Lets an administrator work on the account.
-fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Response) -> Response {
-    store.with(ProviderId::Mailinabox, |account| {
-        let admin = authenticate(account, headers, false).and_then(|email| {
-            let is_admin = privileges(user(account, &email)?).iter().any(|word| word == "admin");
-            is_admin.then_some(()).ok_or_else(|| "You are not an administrator.".to_owned())
-        });
-        match admin {
-            Ok(()) => work(account),
-            Err(reason) => refused(headers, &reason),
-        }
-    })
-}
-
 /// Reads a form. Any other body is not read, which looks as if the fields were missing; unknown fields are ignored.
 fn form(headers: &HeaderMap, body: &Bytes) -> Fields {
     let content_type = headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -245,39 +129,6 @@ fn form(headers: &HeaderMap, body: &Bytes) -> Fields {
 
 fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
     fields.get(name).map_or("", String::as_str)
-}
-
-async fn login(State(store): Shared, headers: HeaderMap) -> Response {
-    store.with(ProviderId::Mailinabox, |account| match authenticate(account, &headers, true) {
-        Ok(email) => {
-            let digest = Sha256::digest(format!("login key {}", account.serial("login")));
-            let key: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            let user = user(account, &email).expect("it has just logged in");
-            let (bound, words) = (json!({ "email": email, "state": state(user) }), privileges(user));
-            let keys = account.extra.entry("keys").or_insert_with(|| json!({}));
-            let keys = keys.as_object_mut().expect("nothing else is kept under this name");
-            if keys.len() >= KEYS
-                && let Some(oldest) = keys.keys().next().cloned()
-            {
-                keys.shift_remove(&oldest);
-            }
-            keys.insert(key.clone(), bound);
-            pretty(&json!({ "api_key": key, "email": email, "privileges": words, "status": "ok" }))
-        }
-        Err(reason) => {
-            let status = if reason == "missing-totp-token" { reason.as_str() } else { "invalid" };
-            pretty(&json!({ "reason": reason, "status": status }))
-        }
-    })
-}
-
-async fn logout(State(store): Shared, headers: HeaderMap) -> Response {
-    store.with(ProviderId::Mailinabox, |account| {
-        if let (Ok((_, key)), Some(Value::Object(keys))) = (basic(&headers), account.extra.get_mut("keys")) {
-            keys.shift_remove(&key);
-        }
-        pretty(&json!({ "status": "ok" }))
-    })
 }
 
 fn privileges(user: &Mailbox) -> Vec<String> {
@@ -573,142 +424,6 @@ async fn set_quota(State(store): Shared, headers: HeaderMap, body: Bytes) -> Res
             Ok("OK".to_owned())
         });
         told(outcome)
-    })
-}
-
-fn put_alias(account: &mut Account, source: &str, targets: Vec<String>, senders: Vec<String>) {
-    account.aliases.retain(|a| a.source != source);
-    let (serial, created) = (account.serial("alias"), account.now());
-    let extra = [("senders".to_owned(), json!(senders))].into_iter().collect();
-    account.aliases.push(Alias { serial, source: source.to_owned(), targets, created, updated: created, extra });
-}
-
-fn senders(alias: &Alias) -> Vec<String> {
-    let all = alias.extra.get("senders").and_then(Value::as_array);
-    all.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The aliases the box makes for itself, less those that somebody has made.
-fn automatic(account: &Account) -> Vec<String> {
-    let ours = |source: &str| ["postmaster@", "admin@", "abuse@", "@"].iter().any(|start| source.starts_with(start));
-    let users = account.mailboxes.iter().map(|m| m.domain.as_str());
-    let aliases = account.aliases.iter().filter(|a| !ours(&a.source)).map(|a| domain_of(&a.source));
-    let real: BTreeSet<_> = users.chain(aliases).collect();
-    let mut all = vec![format!("hostmaster@{PRIMARY}")];
-    for domain in real {
-        all.extend(["abuse", "admin", "postmaster"].map(|local| format!("{local}@{domain}")));
-    }
-    all.retain(|source| account.aliases.iter().all(|a| a.source != *source));
-    all
-}
-
-/// An address as people read it, with its domain in Unicode.
-fn shown(address: &str) -> String {
-    address.rsplit_once('@').map_or(address.to_owned(), |(local, domain)| format!("{local}@{}", unicode(domain)))
-}
-
-async fn list_aliases(State(store): Shared, headers: HeaderMap, Query(query): Query<Fields>) -> Response {
-    with(&store, &headers, |account| {
-        let mut all: Vec<_> =
-            account.aliases.iter().map(|a| (a.source.clone(), a.targets.clone(), senders(a), false)).collect();
-        all.extend(
-            automatic(account).into_iter().map(|source| (source, vec![ADMINISTRATOR.to_owned()], Vec::new(), true)),
-        );
-        if field(&query, "format") != "json" {
-            for domain in domains(account).into_iter().filter(|d| unicode(d) != *d) {
-                all.push((format!("@{}", unicode(&domain)), vec![format!("@{domain}")], Vec::new(), true));
-            }
-            all.sort();
-            let lines = grouped(all.into_iter().map(|(source, targets, senders, _)| {
-                let line = format!("{source}\t{}\t{}\n", targets.join(","), senders.join(","));
-                (idna::domain_to_ascii(domain_of(&source)).unwrap_or_default(), line)
-            }));
-            return text(200, lines.into_iter().flat_map(|(_, group)| group).collect::<String>());
-        }
-        all.sort_by_key(|(source, _, _, auto)| (*auto, source.clone()));
-        let groups = grouped(all.into_iter().map(|(source, targets, senders, auto)| {
-            let targets: Vec<_> =
-                if targets.is_empty() { vec![String::new()] } else { targets.iter().map(|t| shown(t)).collect() };
-            let senders = if senders.is_empty() { Value::Null } else { json!(senders) };
-            let entry = json!({
-                "address": source, "address_display": shown(&source), "auto": auto, "forwards_to": targets,
-                "permitted_senders": senders,
-            });
-            (domain_of(&source).to_owned(), entry)
-        }));
-        pretty(&groups.into_iter().map(|(name, all)| json!({ "aliases": all, "domain": unicode(&name) })).collect())
-    })
-}
-
-/// Turns the domain of an address into A-labels; what is no address stays as it is.
-fn encoded(address: &str) -> String {
-    let Some((local, domain)) = address.rsplit_once('@') else { return address.to_owned() };
-    // Only Unicode is turned: the case of a target stays as it was sent.
-    if domain.is_ascii() {
-        return address.to_owned();
-    }
-    format!("{local}@{}", idna::domain_to_ascii(domain).unwrap_or_default())
-}
-
-fn split(list: &str) -> Vec<String> {
-    list.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(encoded).collect()
-}
-
-async fn add_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    with(&store, &headers, |account| {
-        let fields = form(&headers, &body);
-        told(alias_added(account, &fields))
-    })
-}
-
-fn alias_added(account: &mut Account, fields: &Fields) -> Outcome {
-    let address = encoded(field(fields, "address").trim()).to_lowercase();
-    if address.is_empty() {
-        return Err("No email address provided.".to_owned());
-    }
-    if !is_address(&address, true) {
-        return Err(format!("Invalid email address ({address})."));
-    }
-    let targets = split(field(fields, "forwards_to"));
-    let whole_domain = targets.len() == 1 && targets[0].starts_with('@');
-    for target in &targets {
-        if !is_address(target, whole_domain) {
-            return Err(format!("Invalid receiver email address ({target})."));
-        }
-        let admin = user(account, target).is_ok_and(|u| privileges(u).iter().any(|word| word == "admin"));
-        if is_reserved(&address) && !is_reserved(target) && !admin {
-            return Err("This alias can only have administrators of this system as destinations because the address \
-                        is frequently used for domain control validation."
-                .to_owned());
-        }
-    }
-    let senders = split(field(fields, "permitted_senders"));
-    if let Some(stranger) = senders.iter().find(|sender| user(account, sender).is_err()) {
-        return Err(format!("Invalid permitted sender: {stranger} is not a user on this system."));
-    }
-    if targets.is_empty() && senders.is_empty() {
-        return Err("The alias must either forward to an address or have a permitted sender.".to_owned());
-    }
-    let exists = account.aliases.iter().any(|a| a.source == address);
-    if exists && field(fields, "update_if_exists") != "1" {
-        return Err(format!("Alias already exists ({address})."));
-    }
-    let before = domains(account);
-    put_alias(account, &address, targets, senders);
-    Ok(noted(if exists { "alias updated" } else { "alias added" }, &before, account))
-}
-
-async fn remove_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    with(&store, &headers, |account| {
-        let fields = form(&headers, &body);
-        let address = encoded(field(&fields, "address"));
-        let before = domains(account);
-        let held = account.aliases.len();
-        account.aliases.retain(|a| a.source != address);
-        if account.aliases.len() == held {
-            return text(400, format!("That's not an alias ({address})."));
-        }
-        text(200, noted("alias removed", &before, account))
     })
 }
 

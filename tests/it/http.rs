@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
 use mbx::adapters;
 use mbx::error::{Effect, Error, Kind, Result};
-use mbx::http::{Credential, Failure, Gate, Http, Method, Moment, Options, Redactor, check_base_url};
+use mbx::http::{Credential, Failure, Gate, Http, Made, Method, Moment, Options, Redactor, check_base_url};
 use mbx::model::{Alias, Bytes, Domain, Mailbox, MailboxChange, NewDomain, Stamp};
 use mbx::provider::{Checked, Pace, Provider, ProviderId};
 use mbx::sandbox::{self, Answer, Fault, Sandbox};
@@ -63,12 +63,12 @@ fn patient(base_url: &str, pace: Pace) -> Http {
 }
 
 async fn read(http: &Http) -> Result<Value> {
-    http.read(Method::GET, &["domains", ""]).json().await
+    http.read(Method::GET, &["domains"]).with_slash().json().await
 }
 
 async fn write(http: &Http) -> Result<Value> {
     let body = json!({ "domain_name": "example.com", "email": "ada@example.com", "password": PASSWORD });
-    http.write(Method::POST, &["users", ""]).body(&body).json().await
+    http.write(Method::POST, &["users"]).with_slash().body(&body).json().await
 }
 
 /// Reads or writes, and returns the error.
@@ -190,7 +190,7 @@ async fn a_page_for_people_is_no_success_whatever_was_asked() {
     let http = sender(&base_url, |_| {});
     let error = assert_kind(http.write(Method::DELETE, &["users", "ada@example.com"]).done().await, Kind::Provider);
     assert_eq!((error.effect, error.http_status), (Effect::Unknown, Some(200)));
-    assert_kind(http.read(Method::GET, &["domains", ""]).text().await, Kind::Provider);
+    assert_kind(http.read(Method::GET, &["domains"]).with_slash().text().await, Kind::Provider);
 }
 
 #[tokio::test]
@@ -333,21 +333,25 @@ async fn what_was_there_before_is_told_by_the_clock_of_the_server() {
     let http = sender(&base_url, |_| {});
     let early = Moment::now();
     let stamp = |time: &str| Stamp::told(&format!("2026-01-05T{time}Z"));
-    assert_eq!(http.was_before(Some(&stamp("08:00:00")), early), None, "the server has told no time yet");
+    assert_eq!(http.made(Some(&stamp("08:00:00")), early), Made::Untold, "the server has told no time yet");
     sleep(Duration::from_secs(60)).await;
     read(&http).await.expect("it answers");
     sleep(Duration::from_secs(60)).await;
     let cases = [
         // Begun a minute before the server told its time, and a minute after.
-        (early, "08:58:50", true),
-        (early, "08:59:10", false),
-        (Moment::now(), "09:00:50", true),
-        (Moment::now(), "09:01:10", false),
+        (early, "08:58:57", Made::Before),
+        (early, "08:58:58", Made::About),
+        (early, "08:59:00.9", Made::About),
+        (early, "08:59:01", Made::Since),
+        (Moment::now(), "09:00:57", Made::Before),
+        (Moment::now(), "09:01:00", Made::About),
+        (Moment::now(), "09:01:01", Made::Since),
     ];
-    for (began, created, before) in cases {
-        assert_eq!(http.was_before(Some(&stamp(created)), began), Some(before), "{created}");
+    for (began, created, made) in cases {
+        assert_eq!(http.made(Some(&stamp(created)), began), made, "{created}");
     }
-    assert_eq!(http.was_before(None, early), None);
+    assert_eq!(http.made(None, early), Made::Untold);
+    assert_eq!(http.made(Some(&Stamp::told("2026-01-05T08:00:00")), early), Made::Untold, "no zone is invented");
 }
 
 // Where nothing may be sent
@@ -452,11 +456,10 @@ proptest! {
 #[test]
 fn segments_that_a_url_resolves_are_refused() {
     let http = sender("http://127.0.0.1:1", |options| options.dry_run = true);
-    for segments in [["users", "."], ["users", ".."], ["..", "users"], ["", "users"]] {
+    for segments in [["users", "."], ["users", ".."], ["..", "users"], ["", "users"], ["users", ""]] {
         assert_kind(url_of(&http, &segments), Kind::Invalid);
     }
     assert_eq!(url_of(&http, &["users", "%2e%2e"]).expect("it is no dot segment").path(), "/users/%252e%252e");
-    assert_eq!(url_of(&http, &["users", ""]).expect("it asks for a slash").path(), "/users/");
 }
 
 // Time limits
@@ -553,6 +556,16 @@ async fn odd_answers_are_errors_with_bounded_words() {
             assert!(shown(&error).len() < 8_000, "{begin}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_value_of_a_header_of_the_profile_is_a_secret() {
+    let (base_url, _) = serve_bytes(reply("400 Bad Request", "no workspace w0rk-space-k3y")).await;
+    let http = sender(&base_url, |options| {
+        options.headers = vec![("x-workspace-key".to_owned(), "w0rk-space-k3y".into())];
+    });
+    let error = failure(&http, false).await;
+    assert_eq!(error.provider_message.as_deref(), Some("no workspace (redacted)"));
 }
 
 #[tokio::test]
@@ -791,7 +804,7 @@ async fn an_error_names_its_causes_and_no_query() {
     let (cut, _) = serve(|_, mut stream| async move { swallow(&mut stream).await }.boxed()).await;
     for (base_url, cause) in [(format!("http://{address}"), "refused"), (cut, "closed")] {
         let http = sender(&base_url, |_| {});
-        let call = http.read(Method::GET, &["users", ""]).query(&[("q", "c4n=1")]);
+        let call = http.read(Method::GET, &["users"]).with_slash().query(&[("q", "c4n=1")]);
         let error = assert_kind(call.done().await, Kind::Network);
         let said = error.provider_message.as_deref().unwrap_or_default();
         assert!(said.contains(cause) && !said.contains("?") && !said.contains(CANARY), "{error:?}");

@@ -35,6 +35,7 @@ pub(crate) fn account(sandbox: &Sandbox, id: ProviderId) -> Account {
     let pace = test_pace();
     Account {
         profile: "test".to_owned(),
+        flags: "-P test".to_owned(),
         user: Some(sandbox::BOX_USER.to_owned()),
         settings,
         pace,

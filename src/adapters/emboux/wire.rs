@@ -133,6 +133,8 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
         403 if text.contains("api key") || text.contains("authorization header") => Kind::Auth,
         403 if text.contains("quota exceeded") => Kind::Limit,
         400 if text.contains("already exists") || text.contains("ya existe") => Kind::Conflict,
+        // FastAPI's own words for a path that it does not have: they tell nothing about a mailbox.
+        404 if text == "not found" => Kind::Unsupported,
         _ => return Some(failure),
     };
     Some(failure.is(kind))

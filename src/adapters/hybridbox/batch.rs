@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Hybridbox;
 use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meaning, words};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Failure, Method, Moment};
+use crate::http::{Failure, Made, Method, Moment};
 use crate::model::{Address, Mailbox, NewMailbox};
 
 #[derive(Deserialize)]
@@ -72,10 +72,10 @@ impl Hybridbox {
         let Some(found) = there.iter().find(|mailbox| mailbox.address == *address) else {
             return Err(unaccounted(address, refusals));
         };
-        match self.http.was_before(found.created_at.as_ref(), began) {
-            Some(true) => Err(Error::new(Kind::Conflict, format!("{address} existed before; it was not touched"))),
-            Some(false) => Ok(found.clone()),
-            None => Err(unknown(address, "though it exists, whether this made it cannot be told")),
+        match self.http.made(found.created_at.as_ref(), began) {
+            Made::Before => Err(Error::new(Kind::Conflict, format!("{address} existed before; it was not touched"))),
+            Made::Since | Made::About => Ok(found.clone()),
+            Made::Untold => Err(unknown(address, "though it exists, whether this made it cannot be told")),
         }
     }
 }

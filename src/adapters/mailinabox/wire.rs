@@ -69,10 +69,8 @@ pub(super) fn mailbox_from(user: WireUser) -> Mailbox {
 }
 
 pub(super) fn alias_from(alias: WireAlias) -> Alias {
-    // Targets come with Unicode domains; one that is a whole domain (`@example.org`) does not parse as an address.
-    let target = |text: &String| Address::parse(text).unwrap_or_else(|_| Address::told(text));
     // An alias for sending only has one target, which is empty.
-    let targets = alias.forwards_to.iter().filter(|text| !text.is_empty()).map(target).collect();
+    let targets = alias.forwards_to.iter().filter(|text| !text.is_empty()).map(|text| Address::told(text)).collect();
     let mut extra = Extra::new();
     extra.extend(alias.auto.map(|auto| ("auto", Value::from(auto))));
     extra.extend(alias.permitted_senders.map(|senders| ("permitted_senders", Value::from(senders))));

@@ -11,6 +11,18 @@ use crate::model::{
     Status,
 };
 
+const G: u64 = 1 << 30;
+
+/// The only sizes the pages list for a quota (docs: postApiDomains).
+pub(super) const SIZES: &[u64] =
+    &[50 << 20, G, 2 * G, 3 * G, 4 * G, 5 * G, 6 * G, 7 * G, 8 * G, 16 * G, 25 * G, 50 * G, 100 * G];
+
+/// Twice the documented default; what the service gives at most is not told, so its own count of pages is trusted.
+pub(super) const PER: &str = "50";
+
+/// Addresses an alias may deliver to (guide: email aliases).
+pub(super) const TARGETS: usize = 20;
+
 /// The SPF record (guide: SPF record settings).
 const SPF: &str = "v=spf1 include:spf.qboxmail.com mx a -all";
 

@@ -1,14 +1,15 @@
 //! EmBoux: samples after <https://docs.emboux.com/api/mailboxes>, `/api/domains`, `/api/aliases` and `/reference/errors`.
 
 use futures_util::TryStreamExt;
-use mbx::error::Kind;
+use mbx::error::{Effect, Kind};
 use mbx::http::Method;
 use mbx::model::{Mailbox, Stamp};
 use mbx::provider::{Provider, ProviderId};
+use mbx::sandbox::{Answer, Fault};
 use serde_json::{Value, json};
 
 use super::{answer_with, ask, assert_same_shape};
-use crate::support::{Ctx, PASSWORD, assert_kind, at};
+use crate::support::{Ctx, PASSWORD, assert_kind, at, name};
 
 const USERS: &str = include_str!("emboux/users.json");
 const DOMAINS: &str = include_str!("emboux/domains.json");
@@ -50,6 +51,8 @@ async fn each_documented_error_text_has_its_meaning() {
         (400, "Este email (buzón) ya existe en el servidor SaaS", Kind::Conflict),
         (400, "something else", Kind::Invalid),
         (404, "El dominio asociado no existe", Kind::NotFound),
+        // What the server says of a path that it does not have proves nothing about a mailbox.
+        (404, "Not Found", Kind::Unsupported),
         (422, "does not fit", Kind::Invalid),
     ];
     for (status, text, kind) in table {
@@ -76,8 +79,10 @@ async fn a_quota_that_fails_after_the_create_says_what_was_done() {
     let mut new = ctx.mailbox("ada@example.com");
     new.quota = Some("2G".parse().expect("a size"));
     let error = assert_kind(ctx.provider.create_mailbox(&new).await, Kind::Invalid);
-    assert_eq!(error.effect, mbx::error::Effect::Partial);
+    assert_eq!(error.effect, Effect::Partial);
     assert!(error.message.contains("was created, but its quota was not set"), "{error}");
+    let command = "`mbx update ada@example.com --quota 2147483648 -P test`";
+    assert!(error.hint.as_deref().unwrap_or_default().contains(command), "{error:?}");
     assert!(ctx.sandbox.password_is(ctx.id, "ada@example.com", PASSWORD));
 }
 
@@ -99,4 +104,55 @@ async fn the_sandbox_refuses_what_the_pages_do_not_allow() {
         let (status, answer) = ask(&ctx, method, path, BEARER, Some(body.clone())).await;
         assert_eq!(status, wanted, "{path} {body}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_quota_that_was_never_sent_because_the_first_answer_was_lost_is_not_claimed() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let mut new = ctx.mailbox("ada@example.com");
+    new.quota = Some("5G".parse().expect("a size"));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut).times(1));
+    let error = assert_kind(ctx.provider.create_mailbox(&new).await, Kind::Unknown);
+    assert_eq!(error.effect, Effect::Partial);
+    assert!(error.message.contains("not with the quota"), "{error}");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("--quota 5368709120 -P test`"), "{error:?}");
+    // The quota that a new mailbox has anyway is the one that was asked for.
+    new = ctx.mailbox("bob@example.com");
+    new.quota = Some("2G".parse().expect("a size"));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut).times(1));
+    let made = ctx.provider.create_mailbox(&new).await.expect("looking finds it as it was asked for");
+    assert_eq!(made.quota.and_then(|quota| quota.limit), Some(2 << 30));
+}
+
+#[tokio::test]
+async fn a_mailbox_in_another_spelling_is_not_called_missing() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let listed = json!([{ "id": 7, "domain_id": 1, "email": "Ada@example.com", "created_at": "2025-01-15T10:31:00" }]);
+    answer_with(&ctx, Method::GET, "/users/", 200, &listed.to_string());
+    answer_with(&ctx, Method::DELETE, "/users/ada@", 404, r#"{"detail":"Usuario (buzón) no encontrado"}"#);
+    answer_with(&ctx, Method::DELETE, "/users/Ada@", 204, "");
+    ctx.provider.delete_mailbox(&at("ADA@example.com")).await.expect("the spelling of the list is found");
+    let error = assert_kind(ctx.provider.delete_mailbox(&at("bob@example.com")).await, Kind::NotFound);
+    assert_eq!(error.effect, Effect::None);
+}
+
+#[tokio::test]
+async fn a_proxys_page_is_not_a_missing_mailbox() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.create("ada@example.com").await;
+    ctx.sandbox.fault(Fault::instead(Method::DELETE, "/users/", Answer::html(404)));
+    let error = assert_kind(ctx.provider.delete_mailbox(&at("ada@example.com")).await, Kind::Provider);
+    assert_eq!(error.effect, Effect::None);
+    // Nor is it proof that a mailbox is gone, or was not created, after a lost answer.
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/", Answer::html(404)));
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Cut));
+    assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("bob@example.com")).await, Kind::Unknown);
+}
+
+#[tokio::test]
+async fn a_look_that_fails_does_not_undo_a_verification() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/", Answer::status(500)));
+    let domain = ctx.provider.verify_domain(&name("example.com")).await.expect("it was started");
+    assert_eq!((domain.name, domain.verified), (name("example.com"), None));
 }

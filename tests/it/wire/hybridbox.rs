@@ -345,8 +345,12 @@ async fn an_inferred_route_that_is_absent_is_not_a_missing_thing() {
     ctx.sandbox.fault(Fault::instead(Method::GET, "/domains", Answer::status(404)));
     let all: Result<Vec<Domain>> = ctx.provider.list_domains().try_collect().await;
     assert_kind(all, Kind::Unsupported);
-    for no_id in ["ci", "", ".."] {
+    for no_id in ["ci", ".."] {
         assert_kind(ctx.provider.delete_credential(no_id).await, Kind::NotFound);
+    }
+    // Appended to the path it would name all credentials.
+    for empty in ["", " "] {
+        assert_kind(ctx.provider.delete_credential(empty).await, Kind::Invalid);
     }
 }
 

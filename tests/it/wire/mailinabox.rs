@@ -385,3 +385,13 @@ async fn a_dry_run_logs_in_and_out_and_does_nothing_else() {
     dry.close().await;
     assert_eq!(asked(&ctx), ["POST /login", "GET /mail/users", "POST /logout"]);
 }
+
+#[tokio::test]
+async fn a_list_of_domains_that_a_box_does_not_give_is_no_empty_list() {
+    for body in ["", "\n \n", "[]", r#"{"domains":[]}"#] {
+        let ctx = context().await;
+        ctx.sandbox.fault(Fault::instead(Method::GET, "/mail/domains", said(body)));
+        let all: Result<Vec<Domain>, _> = ctx.provider.list_domains().try_collect().await;
+        assert_kind(all, Kind::Provider);
+    }
+}

@@ -357,3 +357,27 @@ async fn documented_routes_alone_create_a_mailbox_and_leave_a_lost_answer_open()
     let error = assert_kind(strict.create_mailbox(&ctx.mailbox("bob@example.com")).await, Kind::Unknown);
     assert_eq!(error.effect, Effect::Unknown);
 }
+
+#[tokio::test]
+async fn no_password_is_claimed_for_an_older_domain_after_a_lost_answer() {
+    let ctx = Ctx::new(ProviderId::Qboxmail).await;
+    let mut new = NewDomain::named(name("new.example"));
+    new.postmaster_password = Some(PASSWORD.into());
+    ctx.provider.create_domain(&new).await.expect("it is created");
+    ctx.sandbox.fault(Fault::after(Method::POST, "/domains", Answer::Cut).times(1));
+    let again = ctx.provider.create_domain(&new).await;
+    let notes = ctx.provider.take_notes();
+    match again {
+        Err(error) => assert_eq!(error.kind, Kind::Conflict),
+        Ok(_) => assert!(notes.iter().any(|note| note.contains("its password is the old one")), "{notes:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_fails_does_not_undo_a_change_of_a_domain() {
+    let ctx = Ctx::new(ProviderId::Qboxmail).await;
+    // The first look finds the code, the second is for the result.
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/domains", Answer::status(500)).skip(1));
+    let domain = ctx.provider.suspend_domain(&name("example.com")).await.expect("it is suspended");
+    assert_eq!((domain.name, domain.status), (name("example.com"), Status::Unknown));
+}
