@@ -15,8 +15,10 @@ fn can_ask(app: &App) -> bool {
 /// Waits for a person or a pipe in a thread of its own, so that Ctrl-C is heard meanwhile.
 pub(crate) async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::select! {
-        read = tokio::task::spawn_blocking(read) => Ok(read.expect("reading does not panic")),
+        // Listening begins before the question is seen.
+        biased;
         _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Interrupted, "interrupted; nothing was changed")),
+        read = async { tokio::task::spawn_blocking(read).await } => Ok(read.expect("reading does not panic")),
     }
 }
 
