@@ -122,7 +122,7 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
 }
 
 /// Waits for Ctrl-C or a request to end.
-async fn interrupted() -> Kind {
+pub(crate) async fn interrupted() -> Kind {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

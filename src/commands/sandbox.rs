@@ -52,5 +52,7 @@ async fn serve(app: &App, port: u16) -> Result<()> {
         app.out.all(&rows::VARIABLE, lines.collect()).await?;
     }
     app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
-    std::future::pending().await
+    // To be ended from outside is what a server is for, and no failure.
+    crate::interrupted().await;
+    Ok(())
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use secrecy::SecretString;
 
-use super::{Listing, Op, Provider, Spec, Support, alias_op, failed};
+use super::{Listing, NameRule, Op, PasswordRule, Provider, Spec, Support, alias_op, failed};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Made, Moment};
 use crate::model::{
@@ -61,7 +61,15 @@ impl Checked {
         if new.admin == Some(true) {
             self.allow(Op::SetAdmin)?;
         }
-        self.invalid(&new.address, self.spec().rules.problems(new))
+        // What a provider cannot store at all is another refusal than a value that it would not take.
+        let rules = &self.spec().rules;
+        if let (NameRule::Never(why), true) = (rules.names, new.first_name.is_some() || new.last_name.is_some()) {
+            return Err(Error::unsupported("store a name", why));
+        }
+        if let (PasswordRule::Never(why), true) = (rules.password, new.password.is_some()) {
+            return Err(Error::unsupported("take a password", why));
+        }
+        self.invalid(&new.address, rules.problems(new))
     }
 
     fn allow(&self, op: Op) -> Result<()> {

@@ -282,9 +282,6 @@ impl Rules {
     /// Returns everything that is wrong with a change, one sentence each.
     pub fn change_problems(&self, change: &MailboxChange) -> Vec<String> {
         let mut problems = Vec::new();
-        if let (NameRule::Never(why), true) = (self.names, change.first_name.is_some() || change.last_name.is_some()) {
-            problems.push(why.to_owned());
-        }
         if let Some(Bytes(bytes)) = change.quota {
             match self.quota {
                 QuotaRule::Never(why) => problems.push(why.to_owned()),
