@@ -10,6 +10,7 @@ use etcetera::BaseStrategy;
 use secrecy::ExposeSecret;
 
 use crate::adapters::{self, Account};
+use crate::bulk::Interrupt;
 use crate::cli::Global;
 use crate::config::{Choice, Config, Env, Profile};
 use crate::error::{Error, Kind, Result};
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) yes: bool,
     /// Whether questions are errors.
     pub(crate) no_input: bool,
+    /// Tells a run that is under way to end.
+    pub(crate) interrupt: Arc<Interrupt>,
     no_wait: bool,
     redactor: Redactor,
     gates: BTreeMap<String, Arc<Gate>>,
@@ -87,6 +90,7 @@ impl App {
             yes: global.yes,
             no_input: global.no_input,
             no_wait: config.env().flag("MBX_NO_WAIT")?.unwrap_or_default(),
+            interrupt: Arc::default(),
             redactor: Redactor::default(),
             gates: BTreeMap::new(),
             sandbox: None,
@@ -106,19 +110,18 @@ impl App {
         Ok(self.state_dir()?.join("sandbox.json"))
     }
 
+    /// Returns the one profile the command is for.
+    pub(crate) fn one_profile(&self) -> Result<Profile> {
+        let mut profiles = self.config.choose(&self.choice)?;
+        match (profiles.pop(), profiles.pop()) {
+            (Some(profile), None) => Ok(profile),
+            _ => Err(Error::new(Kind::Usage, "this command works on one profile at a time; only lists take several")),
+        }
+    }
+
     /// Opens the one profile the command is for.
     pub(crate) async fn open_one(&mut self) -> Result<Opened> {
-        let mut profiles = self.config.choose(&self.choice)?;
-        let profile = match (profiles.pop(), profiles.pop()) {
-            (Some(profile), None) => profile,
-            _ => {
-                return Err(Error::new(
-                    Kind::Usage,
-                    "this command works on one profile at a time; only lists take several",
-                ));
-            }
-        };
-        self.open(profile).await
+        self.open(self.one_profile()?).await
     }
 
     /// Returns every profile the command is for.

@@ -13,6 +13,7 @@
 //! | adapter | one file per mail host: wire types, calls, mapping | [`adapters`] |
 //! | Profile | a provider, an account, and where its secret comes from | [`config`] |
 //! | Out | where results and messages go, in which format | [`output`] |
+//! | bulk | many mailboxes from a file, journaled and resumable | [`bulk`] |
 //! | sandbox | a local stand-in for all five APIs, written from the documents | [`sandbox`] |
 //! | App | one run of the program | `app` |
 //! | commands | one file per noun | `commands` |
@@ -23,7 +24,7 @@
 //! main · cli
 //! commands
 //! app
-//! config
+//! config · bulk
 //! output · sandbox · adapters
 //! provider
 //! http
@@ -41,6 +42,7 @@
 
 pub mod adapters;
 mod app;
+pub mod bulk;
 mod cli;
 mod commands;
 pub mod config;
@@ -62,6 +64,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
+use crate::bulk::Interrupt;
 use crate::cli::{Cli, Command, Global};
 use crate::config::Env;
 use crate::error::{Error, Kind, Result};
@@ -87,16 +90,23 @@ fn start(global: Global, command: Command, env: Env) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
+    let interrupt = app.interrupt.clone();
     runtime.block_on(async {
         tokio::select! {
             result = commands::run(&mut app, command) => result,
-            code = interrupted() => Err(code),
+            error = interrupted(&interrupt) => Err(error),
         }
     })
 }
 
+/// Waits until the program has to end: at the first signal, or at the second where a run wants to end in order.
+async fn interrupted(interrupt: &Interrupt) -> Error {
+    let first = signal().await;
+    if interrupt.tell(first.kind) { signal().await } else { first }
+}
+
 /// Waits for Ctrl-C or a request to end.
-async fn interrupted() -> Error {
+async fn signal() -> Error {
     let message = "interrupted; a request that was under way may have been carried out";
     #[cfg(unix)]
     {

@@ -1,6 +1,7 @@
 //! One file per noun: the arguments and what they do. A command hands values to `Out` and never asks for the format.
 
 pub(crate) mod alias;
+pub(crate) mod bulk;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod credential;
@@ -30,6 +31,7 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
         Command::Domain(verb) => domain::run(app, verb).await,
         Command::Alias(verb) => alias::run(app, verb).await,
         Command::Credential(verb) => credential::run(app, verb).await,
+        Command::Bulk(verb) => bulk::run(app, verb).await,
         Command::Provider(verb) => provider::run(app, verb).await,
         Command::Profile(verb) => profile::run(app, verb).await,
         Command::Config(verb) => config::run(app, verb).await,

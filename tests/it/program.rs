@@ -160,6 +160,7 @@ pub(crate) const LEAVES: &[&str] = &[
     "credential list",
     "credential delete no-such-id --yes",
     "delete ADDRESS --yes",
+    "bulk list",
     "provider list",
     "provider show",
     "profile list",
