@@ -120,7 +120,7 @@ impl<'a> Feeder<'a> {
         let was_there = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
         let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });
         let was_absent = was_known_absent || was_there == Some(false);
-        let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, attempts: 0 };
+        let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, alone: false, attempts: 0 };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
         if was_there == Some(true) && !was_sent && !has_password {
             return Ok(Item::There(job));

@@ -2,7 +2,7 @@
 //!
 //! A feeder reads the rows and brings their intents to the disk in groups; requests leave as many at a time as asked
 //! for, in no order. A create whose answer was lost is a doubt. Doubts are gathered and settled by one listing, never by
-//! a look-up each:
+//! a look-up each (where a provider takes several mailboxes in one request, rows of a domain travel together):
 //!
 //! | the listing shows | and | then |
 //! |---|---|---|
@@ -39,7 +39,7 @@ use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Moment;
 use crate::model::{Address, DomainName, Mailbox, NewMailbox};
 use crate::output::Outcome;
-use crate::provider::Checked;
+use crate::provider::{Checked, Op, Provider};
 
 /// How many rows are made ready at a time: what one flush to the disk is shared by.
 const GROUP: usize = 256;
@@ -138,6 +138,8 @@ struct Job {
     was_absent: bool,
     /// Whether a request for it may have been carried out.
     doubted: bool,
+    /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
+    alone: bool,
     attempts: u32,
 }
 
@@ -164,6 +166,8 @@ pub struct Run<'a> {
     doubts: Vec<Job>,
     /// Domains on which every further request would fail the same way.
     closed: HashMap<DomainName, Error>,
+    /// How many mailboxes one request makes at most.
+    batch_max: usize,
     stopped: Option<Error>,
     summary: Summary,
 }
@@ -206,6 +210,10 @@ pub async fn create(
         ready: VecDeque::new(),
         doubts: Vec::new(),
         closed: HashMap::new(),
+        batch_max: match provider.check_op(Op::CreateMailboxes) {
+            Ok(()) => provider.spec().rules.batch_max,
+            Err(_) => 1,
+        },
         stopped: None,
         summary,
     };
@@ -238,20 +246,16 @@ impl Run<'_> {
             let mut air = FuturesUnordered::new();
             loop {
                 while air.len() < self.options.concurrency
-                    && let Some(job) = self.next_job()
+                    && let Some(jobs) = self.next_jobs(rows_left)
                 {
-                    let provider = self.provider;
-                    air.push(async move {
-                        let result = provider.create_without_look(&job.new).await;
-                        (job, result)
-                    });
+                    air.push(send(self.provider, jobs));
                 }
                 let wants_rows = rows_left && self.may_send() && self.ready.len() < GROUP;
                 if air.is_empty() && !wants_rows {
                     break;
                 }
                 tokio::select! {
-                    Some((job, result)) = air.next(), if !air.is_empty() => self.take(job, result),
+                    Some((jobs, results)) = air.next(), if !air.is_empty() => self.take_all(jobs, results),
                     group = groups.next(), if wants_rows => match group {
                         Some(Ok(items)) => self.ready.extend(items),
                         Some(Err(error)) => self.stop(error),
@@ -283,7 +287,34 @@ impl Run<'_> {
         self.stopped.is_none() && self.doubts.len() < WAVE
     }
 
-    /// Returns the next row to send; those that need no request are finished on the way.
+    /// Returns the next rows to send in one request: one, or several of a domain where the provider takes them. Rows
+    /// that need no request are finished on the way.
+    fn next_jobs(&mut self, more_come: bool) -> Option<Vec<Job>> {
+        let first = self.next_job()?;
+        let most = if first.alone { 1 } else { self.batch_max };
+        let mut jobs = vec![first];
+        let mut at = 0;
+        while jobs.len() < most
+            && let Some(item) = self.ready.get(at)
+        {
+            let fits = |job: &Job| !job.alone && job.new.address.domain() == jobs[0].new.address.domain();
+            if matches!(item, Item::Send(job) if fits(job))
+                && let Some(Item::Send(job)) = self.ready.remove(at)
+            {
+                jobs.push(job);
+            } else {
+                at += 1;
+            }
+        }
+        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < GROUP {
+            // The next group may fill the request.
+            jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
+            return None;
+        }
+        Some(jobs)
+    }
+
+    /// Returns the next row to send.
     fn next_job(&mut self) -> Option<Job> {
         while self.may_send() {
             match self.ready.pop_front()? {
@@ -307,7 +338,24 @@ impl Run<'_> {
         self.stopped.get_or_insert(error);
     }
 
-    /// Takes in what came back.
+    /// Takes in what came back of one request.
+    fn take_all(&mut self, jobs: Vec<Job>, results: Result<Vec<Result<Mailbox>>>) {
+        match results {
+            Ok(results) => jobs.into_iter().zip(results).for_each(|(job, result)| self.take(job, result)),
+            // One row may be the reason that all were refused: each is sent alone to be told its own.
+            Err(error)
+                if jobs.len() > 1
+                    && error.effect == Effect::None
+                    && matches!(error.kind, Kind::Conflict | Kind::Invalid | Kind::Limit | Kind::NotFound) =>
+            {
+                let alone = |job| Item::Send(Job { alone: true, ..job });
+                jobs.into_iter().rev().for_each(|job| self.ready.push_front(alone(job)));
+            }
+            Err(error) => jobs.into_iter().for_each(|job| self.take(job, Err(error.clone()))),
+        }
+    }
+
+    /// Takes in what came back of one row.
     fn take(&mut self, mut job: Job, result: Result<Mailbox>) {
         let error = match result {
             Ok(mailbox) => return self.finish(&job, Outcome::Created, Some(&mailbox), None),
@@ -361,6 +409,17 @@ impl Run<'_> {
             self.stop(Error::new(Kind::Partial, format!("stopped after {failures} failed {rows}")));
         }
     }
+}
+
+/// Sends one request. Its results are in the order of the rows.
+async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Mailbox>>>) {
+    let results = if let [job] = &jobs[..] {
+        Ok(vec![provider.create_without_look(&job.new).await])
+    } else {
+        let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
+        provider.create_mailboxes(&batch).await
+    };
+    (jobs, results)
 }
 
 /// Returns an error's own words and the provider's.

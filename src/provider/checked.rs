@@ -282,9 +282,10 @@ impl Provider for Checked {
             if domains || batch.len() > self.spec().rules.batch_max {
                 return Err(Error::new(Kind::Internal, "a batch holds one domain and no more than the provider takes"));
             }
+            let mut guarded = Vec::new();
             for new in batch {
                 self.invalid(&new.address, self.spec().rules.problems(new))?;
-                self.http.guard(new.password.as_ref());
+                guarded.extend(new.password.as_ref().map(|password| self.http.guard_meanwhile(password)));
             }
             let results = self.inner.create_mailboxes(batch).await?;
             let told = results

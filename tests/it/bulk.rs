@@ -130,6 +130,56 @@ async fn on_a_bad_day_the_report_is_what_the_server_holds() {
     }
 }
 
+/// Returns rows of two domains in turn, with names.
+fn named(count: usize) -> String {
+    let row = |n| format!("u{n}@example.com,Ada,Byron\nu{n}@suspended.example,Ada,Byron\n");
+    "address,first_name,last_name\n".to_owned() + &(0..count).map(row).collect::<String>()
+}
+
+#[tokio::test]
+async fn where_a_request_takes_several_they_travel_together() {
+    const EACH: usize = 60;
+    for id in [ProviderId::Hybridbox, ProviderId::Litemail] {
+        let ctx = Ctx::new(id).await;
+        let (report, told) = engine(&ctx, &named(EACH), |_| ()).await;
+        assert!(report.stopped.is_none(), "{:?}", report.stopped);
+        let seen = ctx.sandbox.take_seen();
+        let sent = seen.iter().filter(|seen| seen.method == Method::POST).count();
+        let most = ctx.spec.rules.batch_max;
+        assert!(most > 1);
+        assert!(sent >= 2 * EACH.div_ceil(most), "{id}: {sent}");
+        let created = told.values().filter(|done| done.outcome == Outcome::Created).count();
+        let held = ctx.sandbox.addresses(id);
+        assert_eq!(held.iter().filter(|address| address.starts_with('u')).count(), created, "{id}: {told:#?}");
+        // A domain that takes all of its rows needs no more requests than they fill.
+        let (domains, _) = told.values().partition::<Vec<_>, _>(|done| done.address.ends_with("@example.com"));
+        assert!(domains.iter().all(|done| done.outcome == Outcome::Created), "{id}: {domains:#?}");
+        if created == 2 * EACH {
+            assert_eq!(sent, 2 * EACH.div_ceil(most), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_several_is_settled_for_each() {
+    const EACH: usize = 40;
+    let ctx = Ctx::new(ProviderId::Hybridbox).await;
+    ctx.create("u3@example.com").await;
+    ctx.sandbox.fault(Fault::after(Method::POST, "/bulk", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/bulk", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/bulk", Answer::Truncated).times(1));
+    let (report, told) = engine(&ctx, &named(EACH), |_| ()).await;
+    assert!(report.stopped.is_none(), "{:?}", report.stopped);
+    let held: BTreeSet<_> = ctx.sandbox.addresses(ProviderId::Hybridbox).into_iter().collect();
+    for (address, done) in &told {
+        let truth = if address == "u3@example.com" { Outcome::Exists } else { Outcome::Created };
+        let refused = done.outcome == Outcome::Failed && !held.contains(address);
+        assert!(refused || (done.outcome == truth && held.contains(address)), "{done:?}");
+    }
+    let good = told.values().filter(|done| done.address.ends_with("@example.com"));
+    assert!(good.clone().all(|done| done.outcome != Outcome::Failed), "{told:#?}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_looked_up_is_unknown() {
     let ctx = Ctx::new(ProviderId::Emboux).await;
@@ -343,9 +393,9 @@ async fn resume(mbx: &Mbx, run: &str) -> Ran {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_run_that_is_killed_again_and_again_ends_as_if_it_was_not() {
-    const ROWS: usize = 600;
+    const ROWS: usize = 300;
     let (sandbox, mbx, file) = on_emboux(&addresses(ROWS)).await;
-    sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Delay(Duration::from_millis(5))));
+    sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Delay(Duration::from_millis(10))));
     let out = mbx.home.path().join("passwords.csv").to_string_lossy().into_owned();
     let mut dice = Dice(7);
     let mut killed = 0u64;
@@ -430,7 +480,7 @@ async fn an_interrupted_run_tells_what_it_did_and_how_to_go_on() {
 #[cfg(unix)]
 #[tokio::test]
 async fn without_room_for_the_journal_nothing_is_sent() {
-    const ROWS: usize = 2000;
+    const ROWS: usize = 800;
     let (sandbox, mbx, file) = on_emboux(&rows(ROWS)).await;
     // No file may grow beyond 64 blocks of 512 or 1024 bytes: the journal's, after some hundred rows.
     let script =
