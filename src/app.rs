@@ -35,7 +35,8 @@ pub(crate) struct App {
     pub(crate) no_input: bool,
     /// Tells a run that is under way to end.
     pub(crate) interrupt: Arc<Interrupt>,
-    no_wait: bool,
+    /// Whether waits are left out, for tests.
+    pub(crate) no_wait: bool,
     redactor: Redactor,
     gates: BTreeMap<String, Arc<Gate>>,
     sandbox: Option<Sandbox>,

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read, Seek};
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,56 @@ pub fn parse_mapping(text: &str) -> Result<Mapping, String> {
     }
 }
 
+/// Which rows of a file are worked on. It is kept in the journal, so that a resumed run means the same rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Select {
+    /// Headings and what must stand in the cells under them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matching: Vec<(String, String)>,
+    /// How many of the matching rows are left out at the beginning.
+    #[serde(default)]
+    pub skip: u64,
+    /// How many are taken after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Which part of those, by their addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+}
+
+/// One part of a file that several machines work on without talking to each other. The address decides which part a row
+/// is in, so that two spellings of one address meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which part, counted from zero.
+    pub index: u64,
+    /// How many parts there are.
+    pub of: u64,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((index, of)) if index < of => Ok(Shard { index, of }),
+            _ => Err("write I/N with I from 0 to N-1, such as 0/4".to_owned()),
+        }
+    }
+}
+
+impl Shard {
+    fn has(self, address: Fingerprint) -> bool {
+        address.number() % self.of == self.index
+    }
+}
+
+/// Reads `COLUMN=VALUE`.
+pub fn parse_match(text: &str) -> Result<(String, String), String> {
+    let (heading, value) = text.split_once('=').ok_or("write COLUMN=VALUE")?;
+    Ok((heading.to_owned(), value.to_owned()))
+}
+
 /// A file of rows, open.
 pub struct Input {
     file: File,
@@ -41,12 +92,13 @@ pub struct Input {
     /// Where it lies; `None` for standard input.
     pub path: Option<PathBuf>,
     map: Vec<Mapping>,
+    select: Select,
 }
 
 /// One row.
 #[derive(Debug)]
 pub struct Row {
-    /// Which one it is, counted from zero.
+    /// Which one of the selected rows it is, counted from zero.
     pub number: u32,
     /// The line it begins on, counted from one.
     pub line: u64,
@@ -83,7 +135,7 @@ pub struct Trouble {
 /// What the first reading of a file found.
 #[derive(Debug)]
 pub struct Survey {
-    /// How many rows it has, the bad ones included.
+    /// How many rows are selected, the bad ones included.
     pub rows: u32,
     /// How many different domains they lie on.
     pub domains: usize,
@@ -97,7 +149,7 @@ pub struct Survey {
 
 impl Input {
     /// Opens a file, or standard input for `-`. What cannot be read twice is kept in a temporary file without a name.
-    pub fn open(path: &str, map: Vec<Mapping>) -> Result<Self> {
+    pub fn open(path: &str, map: Vec<Mapping>, select: Select) -> Result<Self> {
         let (name, path, source) = match path {
             "-" => ("standard input".to_owned(), None, None),
             path => (path.to_owned(), Some(PathBuf::from(path)), Some(path)),
@@ -118,7 +170,7 @@ impl Input {
             None => spool(io::stdin().lock()).map_err(failed)?,
         };
         let path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
-        Ok(Input { file, name, path, map })
+        Ok(Input { file, name, path, map, select })
     }
 
     /// Reads the whole file and finds everything that is wrong with it; `rules` adds what the provider would refuse. A
@@ -202,6 +254,9 @@ impl Input {
             reading: kind,
             name: self.name.clone(),
             map: self.map.clone(),
+            select: self.select.clone(),
+            matching: Vec::new(),
+            seen: 0,
             places: Vec::new(),
             unused: Vec::new(),
             next: 0,
@@ -257,6 +312,11 @@ pub struct Rows {
     reading: Reading,
     name: String,
     map: Vec<Mapping>,
+    select: Select,
+    /// Where in a record the cells stand that must match, and what must stand there.
+    matching: Vec<(usize, String)>,
+    /// Matching rows so far.
+    seen: u64,
     /// Where in a record each of [`COLUMNS`] stands.
     places: Vec<Option<usize>>,
     unused: Vec<String>,
@@ -291,6 +351,7 @@ impl Rows {
                     return wrong(format!("line 1 has two columns that stand for {}", COLUMNS[column]));
                 }
                 Some(column) => places[column] = Some(at),
+                None if self.select.matching.iter().any(|(known, _)| folded(known) == folded(&headings[at])) => {}
                 None => unused.push(headings[at].clone()),
             }
         }
@@ -299,6 +360,14 @@ impl Rows {
         {
             return wrong(format!("line 1 has no column {heading:?} to take as {name}"));
         }
+        let mut matching = Vec::new();
+        for (heading, value) in &self.select.matching {
+            let Some(at) = headings.iter().position(|known| folded(known) == folded(heading)) else {
+                return wrong(format!("line 1 has no column {heading:?} to select by"));
+            };
+            matching.push((at, value.trim().to_owned()));
+        }
+        self.matching = matching;
         if places[0].is_none() {
             let found = headings.join(", ");
             let error = Error::new(Kind::Usage, format!("{}: line 1 has no column `address`: {found}", self.name));
@@ -317,7 +386,8 @@ impl Rows {
         source.get_ref().digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn next_csv(&mut self) -> Option<Result<Result<Row, Bad>>> {
+    /// Returns the next row; nothing inside when it does not match.
+    fn next_csv(&mut self) -> Option<Result<Option<Result<Row, Bad>>>> {
         let Reading::Csv { csv, head, record } = &mut self.reading else { return None };
         match csv.read_byte_record(record) {
             Ok(false) => return None,
@@ -325,12 +395,15 @@ impl Rows {
             Err(error) => return Some(Err(Error::new(Kind::Usage, format!("cannot read {}: {error}", self.name)))),
         }
         let line = record.position().map_or(0, csv::Position::line);
-        let number = self.next;
-        self.next += 1;
+        let matches =
+            |(at, value): &(usize, String)| record.get(*at).is_some_and(|cell| cell.trim_ascii() == value.as_bytes());
+        if !self.matching.iter().all(matches) {
+            return Some(Ok(None));
+        }
         let trouble = |column: &str, why: String| Trouble { line, column: column.to_owned(), why };
         if record.len() != head.len() {
             let why = format!("{} cells where the heading has {}", record.len(), head.len());
-            return Some(Ok(Err(trouble("(all)", why).into())));
+            return Some(Ok(Some(Err(trouble("(all)", why).into()))));
         }
         let mut cells: [Option<&str>; COLUMNS.len()] = [None; COLUMNS.len()];
         let mut troubles = Vec::new();
@@ -343,10 +416,10 @@ impl Rows {
                 Err(_) => troubles.push(trouble(COLUMNS[column], "it is not UTF-8".to_owned())),
             }
         }
-        Some(Ok(row_of(number, line, cells, troubles)))
+        Some(Ok(Some(row_of(line, cells, troubles))))
     }
 
-    fn next_json(&mut self) -> Option<Result<Result<Row, Bad>>> {
+    fn next_json(&mut self) -> Option<Result<Option<Result<Row, Bad>>>> {
         let (text, line) = loop {
             let Reading::Json { reader, line, buffer } = &mut self.reading else { return None };
             buffer.clear();
@@ -359,17 +432,25 @@ impl Rows {
                 break (std::mem::take(buffer), *line);
             }
         };
-        let number = self.next;
-        self.next += 1;
         let trouble = |column: &str, why: String| Trouble { line, column: column.to_owned(), why };
         let object: Map<String, Value> = match serde_json::from_slice(&text) {
             Ok(object) => object,
             Err(error) => {
                 // The words of the error may quote the line, and there may be a password in it.
                 let why = if error.is_data() { "it is not a JSON object" } else { "it is not JSON" };
-                return Some(Ok(Err(trouble(&format!("character {}", error.column()), why.to_owned()).into())));
+                return Some(Ok(Some(Err(trouble(&format!("character {}", error.column()), why.to_owned()).into()))));
             }
         };
+        let matches = |(heading, value): &(String, String)| {
+            let found = object.iter().find(|(key, _)| folded(key) == folded(heading)).map(|(_, found)| found);
+            found.is_some_and(|found| match found {
+                Value::String(text) => text.trim() == value.trim(),
+                other => *value.trim() == other.to_string()[..],
+            })
+        };
+        if !self.select.matching.iter().all(matches) {
+            return Some(Ok(None));
+        }
         let mut cells: [Option<String>; COLUMNS.len()] = Default::default();
         let mut troubles = Vec::new();
         for (key, value) in &object {
@@ -390,7 +471,7 @@ impl Rows {
                 }
             };
         }
-        Some(Ok(row_of(number, line, cells.each_ref().map(Option::as_deref), troubles)))
+        Some(Ok(Some(row_of(line, cells.each_ref().map(Option::as_deref), troubles))))
     }
 }
 
@@ -398,16 +479,40 @@ impl Iterator for Rows {
     type Item = Result<Result<Row, Bad>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.reading {
-            Reading::Csv { .. } => self.next_csv(),
-            Reading::Json { .. } => self.next_json(),
+        loop {
+            let next = match self.reading {
+                Reading::Csv { .. } => self.next_csv()?,
+                Reading::Json { .. } => self.next_json()?,
+            };
+            let row = match next {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(error) => return Some(Err(error)),
+            };
+            self.seen += 1;
+            let end = self.select.limit.map(|limit| self.select.skip.saturating_add(limit));
+            if self.seen <= self.select.skip || end.is_some_and(|end| self.seen > end) {
+                continue;
+            }
+            let address = match &row {
+                Ok(row) => Some(Fingerprint::of(&row.new.address)),
+                Err(bad) => bad.address.map(|(print, _)| print),
+            };
+            // A row without an address is everybody's: it is refused everywhere.
+            if let (Some(shard), Some(address)) = (self.select.shard, address)
+                && !shard.has(address)
+            {
+                continue;
+            }
+            let number = self.next;
+            self.next += 1;
+            return Some(Ok(row.map(|row| Row { number, ..row })));
         }
     }
 }
 
 /// Builds a row from its cells, in the order of [`COLUMNS`].
 fn row_of(
-    number: u32,
     line: u64,
     [address, first_name, last_name, quota, admin, password]: [Option<&str>; COLUMNS.len()],
     mut troubles: Vec<Trouble>,
@@ -438,7 +543,7 @@ fn row_of(
     });
     match address {
         Some(address) if troubles.is_empty() => Ok(Row {
-            number,
+            number: 0,
             line,
             new: NewMailbox {
                 address,
@@ -463,6 +568,14 @@ mod tests {
         assert_eq!(delimiter(b"address;first_name\n"), b';');
         assert_eq!(delimiter(b"\naddress\tfirst, or given, name\tlast_name\n"), b',');
         assert_eq!(delimiter(b"address\tfirst_name\tlast_name\n"), b'\t');
+    }
+
+    #[test]
+    fn a_shard_is_one_of_so_many() {
+        assert_eq!("3/4".parse(), Ok(Shard { index: 3, of: 4 }));
+        for wrong in ["4/4", "1", "0/0", "-1/2", "a/b", "1/2/3"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

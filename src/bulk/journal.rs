@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::input::Select;
 use super::{Fingerprint, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::model::Address;
@@ -41,7 +42,7 @@ pub struct Header {
     pub file: Option<PathBuf>,
     /// The digest of its content.
     pub digest: String,
-    /// How many rows it has.
+    /// How many of its rows are worked on.
     pub rows: u32,
     /// The choices that shape its rows.
     pub options: RunOptions,
@@ -53,6 +54,9 @@ pub struct RunOptions {
     /// Which heading stands for which column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub map: Vec<(String, String)>,
+    /// Which rows are worked on.
+    #[serde(default)]
+    pub select: Select,
     /// Whether a mailbox that was there before is no failure.
     #[serde(default)]
     pub exists_is_fine: bool,
@@ -273,7 +277,7 @@ fn write(mut file: File, shared: &Mutex<Waiting>, woken: &mpsc::Receiver<Option<
             waiting.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
         }
         for reply in asked {
-            let copy = result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            let copy = result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
             let _ = reply.send(copy);
         }
         if is_last {

@@ -63,6 +63,11 @@ impl Fingerprint {
         short.copy_from_slice(&digest[..12]);
         Fingerprint(short)
     }
+
+    /// Returns a number that is spread evenly.
+    fn number(self) -> u64 {
+        self.0[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
 }
 
 /// The wish to end early, told from outside.

@@ -37,10 +37,13 @@ impl Run<'_> {
                     return;
                 }
             };
+            let (found, looked) = looked;
+            found.into_iter().for_each(|(job, mailbox)| self.judge(&job, &mailbox));
             match looked {
-                Ok(found) => {
-                    found.into_iter().for_each(|(job, mailbox)| self.judge(&job, &mailbox));
-                    open.into_values().for_each(|job| self.judge_missing(job));
+                Ok(()) => {
+                    let mut missing: Vec<_> = open.into_values().collect();
+                    missing.sort_by_key(|job| job.row);
+                    missing.into_iter().for_each(|job| self.judge_missing(job));
                 }
                 Err(look) => open.into_values().for_each(|job| {
                     let why =
@@ -51,11 +54,11 @@ impl Run<'_> {
         }
     }
 
-    /// Reads one listing and takes out of `open` what it shows.
-    async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> Result<Vec<(Job, Mailbox)>> {
+    /// Reads one listing and takes out of `open` what it shows; says whether it was read to its end.
+    async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> (Vec<(Job, Mailbox)>, Result<()>) {
         let lags = self.provider.spec().rules.listing_lags;
         let mut found = Vec::new();
-        for look in 0..LOOKS {
+        for look in 1..=LOOKS {
             let mut listing = self.provider.list_mailboxes(domain);
             let read = async {
                 while let Some(mailbox) = listing.try_next().await? {
@@ -66,15 +69,17 @@ impl Run<'_> {
                 Ok(())
             };
             match read.await {
-                Ok(()) if open.is_empty() || !lags => return Ok(found),
-                Ok(()) => {}
+                Ok(()) if open.is_empty() || !lags => break,
                 // What was found is found; the rest is looked for again.
-                Err(error) if look + 1 == LOOKS && found.is_empty() => return Err(error),
+                Ok(()) => {}
+                Err(error) if look == LOOKS => return (found, Err(error)),
                 Err(_) => {}
             }
-            tokio::time::sleep(self.options.poll * (1 << look)).await;
+            if look < LOOKS {
+                tokio::time::sleep(self.options.poll * (1 << look)).await;
+            }
         }
-        Ok(found)
+        (found, Ok(()))
     }
 
     /// Says of a mailbox that is there who made it.

@@ -1,6 +1,7 @@
 //! `mbx bulk create | check | resume | retry | list | show`: many mailboxes from a file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
@@ -11,7 +12,7 @@ use super::password::generate;
 use super::prompt::confirm;
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
-use crate::bulk::input::{Input, Mapping, Survey, Trouble, parse_mapping};
+use crate::bulk::input::{Input, Mapping, Select, Shard, Survey, Trouble, parse_mapping, parse_match};
 use crate::bulk::journal::{self, Done, Header, Journal, Line, Lines, Record, RunOptions, State};
 use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Ends, Options, Report, Summary};
@@ -67,9 +68,29 @@ pub(crate) struct FileArgs {
     /// Take a column by another heading, such as address=E-Mail
     #[arg(long, value_name = "COLUMN=HEADING", value_parser = parse_mapping)]
     map: Vec<Mapping>,
+    /// Only the rows with this value under this heading
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = parse_match)]
+    matching: Vec<(String, String)>,
+    /// Leave out so many rows at the beginning; --limit takes so many after that
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    skip: u64,
+    /// Only one part of the rows, so that N machines can each take theirs: 0/N, 1/N, …
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Make up a password for each row that has none
     #[arg(long)]
     generate_password: bool,
+}
+
+impl FileArgs {
+    fn select(&self, app: &App) -> Select {
+        let limit = app.out.limit.map(|limit| limit as u64);
+        Select { matching: self.matching.clone(), skip: self.skip, limit, shard: self.shard }
+    }
+
+    fn open(&self, app: &App) -> Result<Input> {
+        Input::open(&self.file, self.map.clone(), self.select(app))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +130,9 @@ pub(crate) struct FlowArgs {
     /// Requests in the air at the same time [default: the provider's]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
+    /// How fast requests may follow each other, such as 100/s or 600/m [default: the provider's]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<u32>,
     /// What to do when a row fails
     #[arg(long, value_name = "WHAT", default_value = "continue")]
     on_error: OnError,
@@ -124,6 +148,17 @@ pub(crate) enum OnError {
     Continue,
     /// Send nothing more
     Stop,
+}
+
+/// Reads a rate, and returns it by the minute.
+fn parse_rate(text: &str) -> Result<u32, String> {
+    let by_minute = |(count, unit): (&str, &str)| match unit {
+        "s" => count.parse::<u32>().ok()?.checked_mul(60),
+        "m" => count.parse().ok(),
+        _ => None,
+    };
+    let rate = text.split_once('/').and_then(by_minute).filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "write a rate like 100/s or 600/m".to_owned())
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
@@ -183,13 +218,13 @@ fn tell_unused(app: &App, survey: &Survey) {
     }
 }
 
-async fn check(app: &App, args: &FileArgs) -> Result<()> {
+async fn check(app: &mut App, args: &FileArgs) -> Result<()> {
     let is_named = app.choice.provider.is_some() || !app.choice.profiles.is_empty();
     let profile = match app.one_profile() {
         Err(error) if is_named => return Err(error),
         profile => profile.ok(),
     };
-    let mut input = Input::open(&args.file, args.map.clone())?;
+    let mut input = args.open(app)?;
     let survey = match &profile {
         Some(profile) => {
             let spec = adapters::spec(profile.provider);
@@ -229,7 +264,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
             );
         }
     }
-    let mut input = Input::open(&args.file.file, args.file.map.clone())?;
+    let mut input = args.file.open(app)?;
     let survey = input.survey(rules(spec, profile.allow_unverified.value, generates))?;
     accept(app, &input, &survey)?;
     if let Some(refusal) = spec.refusal(Op::CreateMailbox, profile.allow_unverified.value) {
@@ -252,6 +287,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
         rows: survey.rows,
         options: RunOptions {
             map: args.file.map.clone(),
+            select: args.file.select(app),
             exists_is_fine: args.if_exists == IfThere::Ok,
             password_out: args.password_out.as_ref().map(absolute),
             sandbox: profile.sandbox.value,
@@ -294,6 +330,9 @@ async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs) -> Result<Op
     if let Some(concurrency) = flow.concurrency {
         profile.pace.value.concurrency = usize::from(concurrency);
     }
+    if flow.rate.is_some() {
+        profile.pace.value.per_minute = flow.rate;
+    }
     app.open(profile).await
 }
 
@@ -314,7 +353,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         exists_is_fine: header.options.exists_is_fine,
         max_failures: if flow.on_error == OnError::Stop { Some(1) } else { flow.max_failures },
         dry_run: app.dry_run,
-        poll: pace.poll,
+        poll: if app.no_wait { Duration::ZERO } else { pace.poll },
     };
     let source = opened.source();
     let mut live = app.out.live(&rows::BULK)?;
@@ -420,7 +459,7 @@ async fn resume(app: &mut App, args: &RunArgs, again: bool) -> Result<()> {
         Some(path) => path.to_string_lossy().into_owned(),
         None => "-".to_owned(),
     };
-    let mut input = Input::open(&path, header.options.map.clone())?;
+    let mut input = Input::open(&path, header.options.map.clone(), header.options.select.clone())?;
     let generates = header.options.password_out.is_some();
     let survey = input.survey(rules(spec, profile.allow_unverified.value, generates))?;
     if survey.digest != header.digest {
@@ -519,11 +558,14 @@ fn show(app: &App, run: &str, only: Option<Only>) -> Result<()> {
         }
     }
     let mut live = app.out.live(&rows::BULK)?;
+    let mut left = app.out.limit.unwrap_or(usize::MAX);
     for (number, line) in Lines::open(folder, run)?.enumerate() {
         if let Line::Done(done) = line?
             && last.get(done.row as usize) == Some(&number)
             && wanted.is_none_or(|wanted| wanted == done.outcome)
+            && left > 0
         {
+            left -= 1;
             live.push(&row_of(&done, None, &source))?;
         }
     }

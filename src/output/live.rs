@@ -6,6 +6,9 @@ use super::*;
 /// The widest a column grows, so that one long message does not push the others off the screen.
 const WIDEST: usize = 48;
 
+/// The width an address column begins with, so that most addresses stand below each other from the first row on.
+const ADDRESS: usize = 28;
+
 /// An open output of rows. When its reader has gone away the rows are dropped: what makes them goes on.
 pub struct Live<'a> {
     out: &'a Out,
@@ -22,7 +25,8 @@ impl Out {
             return Err(Error::new(Kind::Usage, "--sort cannot be used here: rows are shown as they happen"));
         }
         let columns = self.columns(shape, None)?;
-        let mut live = Live { out: self, widths: vec![0; columns.len()], columns, sink: Some(Sink::new()), shown: 0 };
+        let widths = columns.iter().map(|column| if column.key == "address" { ADDRESS } else { 0 }).collect();
+        let mut live = Live { out: self, columns, sink: Some(Sink::new()), widths, shown: 0 };
         live.try_write(|live, sink| match live.out.format {
             Format::Table if !live.out.no_headers => {
                 let heads =

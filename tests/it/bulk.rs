@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
-use mbx::bulk::input::Input;
+use mbx::bulk::input::{Input, Select};
 use mbx::bulk::journal::Done;
 use mbx::bulk::{self, Ends, Interrupt, Options, Report};
 use mbx::error::Kind;
@@ -38,7 +38,7 @@ async fn engine(ctx: &Ctx, text: &str, change: impl FnOnce(&mut Options)) -> (Re
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("people.csv");
     std::fs::write(&path, text).expect("the file is written");
-    let mut input = Input::open(&path.to_string_lossy(), Vec::new()).expect("it opens");
+    let mut input = Input::open(&path.to_string_lossy(), Vec::new(), Select::default()).expect("it opens");
     let survey = input.survey(|_| Vec::new()).expect("it is read");
     assert_eq!(survey.troubles, []);
     let mut options = Options {
@@ -105,7 +105,7 @@ async fn on_a_bad_day_the_report_is_what_the_server_holds() {
             let was_there = address[4..]
                 .split_once('@')
                 .and_then(|(n, _)| n.parse().ok())
-                .is_some_and(|n: u32| n % 7 == 0 && n < 70);
+                .is_some_and(|n: u32| n.is_multiple_of(7) && n < 70);
             let truth = if was_there { Outcome::Exists } else { Outcome::Created };
             assert_eq!(done.outcome, truth, "{done:?}");
             assert!(held.contains(address), "{address} is lost");
@@ -535,4 +535,45 @@ async fn one_run_is_worked_on_by_one_process() {
     let second = resume(&mbx, &run_of(&mbx).await).await;
     assert_eq!(second.code, 17, "{second:?}");
     assert!(child.wait().await.expect("it ends").success());
+}
+
+#[tokio::test]
+async fn shards_make_each_row_once_and_two_spellings_meet() {
+    const ROWS: usize = 90;
+    let (sandbox, mbx, file) = on_emboux(&rows(ROWS)).await;
+    let mut told = BTreeSet::new();
+    for shard in ["0/4", "1/4", "2/4", "3/4"] {
+        let ran = mbx.run(&["bulk", "create", &file, "--yes", "--shard", shard, "-o", "value"]).await.ok();
+        let part: Vec<_> = ran.stdout.lines().map(str::to_owned).collect();
+        assert!(part.len() > ROWS / 10, "{shard}: {part:?}");
+        assert!(part.into_iter().all(|address| told.insert(address)), "{shard} has rows of another");
+    }
+    assert_eq!(told.len(), ROWS);
+    assert_eq!(sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count(), ROWS);
+    let twice = mbx
+        .file("twice.csv", &format!("address,password\nÄ@b,x\nA@example.com,{PASSWORD}\na@EXAMPLE.com,{PASSWORD}\n"));
+    let mut codes = BTreeMap::new();
+    for shard in ["0/2", "1/2"] {
+        let check = mbx.run(&["bulk", "check", &twice.to_string_lossy(), "--shard", shard, "-o", "jsonl"]).await;
+        assert_eq!(check.code, 8, "a row that is no address is refused everywhere");
+        codes.insert(shard, check.stdout.lines().count());
+    }
+    assert_eq!(codes.values().sum::<usize>(), 3, "{codes:?}");
+}
+
+#[tokio::test]
+async fn rows_can_be_selected_and_a_resumed_run_means_the_same_ones() {
+    let all: String = (0..20).map(|n| format!("u{n}@example.com,{},{PASSWORD}\n", ["Sales", "IT"][n % 2])).collect();
+    let (sandbox, mbx, file) = on_emboux(&("address,Team,password\nbroken,Sales,\n".to_owned() + &all)).await;
+    sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(422)).skip(2).times(1));
+    let select = ["--where", "team=IT", "--skip", "1", "--limit", "6", "--on-error", "stop", "-j", "1"];
+    let first = mbx.run(&[&["bulk", "create", &file, "--yes", "-o", "value"], &select[..]].concat()).await;
+    assert_eq!((first.code, first.stdout.as_str()), (14, "u3@example.com\nu5@example.com\nu7@example.com\n"));
+    let run = run_of(&mbx).await;
+    let rest = mbx.run(&["bulk", "resume", &run, "-o", "value", "--rate", "1000/s"]).await;
+    assert_eq!(rest.stdout, "u9@example.com\nu11@example.com\nu13@example.com\n", "{rest:?}");
+    assert_eq!(mbx.run(&["bulk", "retry", &run, "-o", "value"]).await.ok().stdout, "u7@example.com\n");
+    assert_eq!(sandbox.addresses(ProviderId::Emboux).iter().filter(|address| address.starts_with('u')).count(), 6);
+    let unknown = mbx.run(&["bulk", "check", &file, "--where", "Group=IT"]).await;
+    assert_eq!(unknown.code, 2);
 }
