@@ -82,15 +82,22 @@ impl Sink {
 
 /// Takes the passwords out of a file that have become nobody's: those of `gone`, in order.
 pub fn strike(path: &Path, gone: &[Fingerprint]) -> Result<()> {
-    let failed = |error| unwritable(path, &error);
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
     // One that was left half written when a run was killed is of no use.
     let _ = fs::remove_file(&new);
-    let file = private().create_new(true).open(&new).map_err(failed)?;
-    let mut writer = csv::Writer::from_writer(file);
+    let copied = copy_without(path, &new, gone);
+    if copied.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    copied
+}
+
+fn copy_without(path: &Path, new: &Path, gone: &[Fingerprint]) -> Result<()> {
+    let failed = |error| unwritable(path, &error);
     let bad = |error: csv::Error| failed(io::Error::other(error));
+    let mut writer = csv::Writer::from_writer(private().create_new(true).open(new).map_err(failed)?);
     writer.write_record(["address", "password"]).map_err(bad)?;
     for line in lines(path)? {
         let (address, password) = line?;
@@ -99,7 +106,7 @@ pub fn strike(path: &Path, gone: &[Fingerprint]) -> Result<()> {
         }
     }
     let file = writer.into_inner().map_err(|error| failed(io::Error::other(error.to_string())))?;
-    file.sync_all().and_then(|()| fs::rename(&new, path)).map_err(failed)
+    file.sync_all().and_then(|()| fs::rename(new, path)).map_err(failed)
 }
 
 fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(Address, SecretString)>>> {

@@ -251,6 +251,7 @@ async fn check(app: &mut App, args: &FileArgs) -> Result<()> {
 }
 
 async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    app.out.check_live(&rows::BULK)?;
     let profile = app.one_profile()?;
     let spec = adapters::spec(profile.provider);
     let generates = args.file.generate_password;
@@ -374,17 +375,22 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
     let report = bulk::create(&opened.provider, ends, options, &mut tell).await;
     close(&opened).await;
     drop(journal);
-    let report = report?;
+    let mut report = report?;
     shown.and_then(|()| live.finish())?;
-    if let (Some(path), false) = (&header.options.password_out, app.dry_run) {
-        let is_nobodys =
-            |done: &Done| done.outcome == Outcome::Exists || (done.outcome == Outcome::Failed && !done.touched);
-        let gone = Record::settled(&folder(app)?, &header.run, is_nobodys)?;
-        if !gone.is_empty() {
-            sink::strike(path, &gone)?;
-        }
+    if let (Some(path), false) = (&header.options.password_out, app.dry_run)
+        && let Err(error) = strike(app, path, &header.run)
+    {
+        report.stopped.get_or_insert(error);
     }
     conclude(app, header, report)
+}
+
+/// Takes the passwords out of the file that have become nobody's.
+fn strike(app: &App, path: &Path, run: &str) -> Result<()> {
+    let is_nobodys =
+        |done: &Done| done.outcome == Outcome::Exists || (done.outcome == Outcome::Failed && !done.touched);
+    let gone = Record::settled(&folder(app)?, run, is_nobodys)?;
+    if gone.is_empty() { Ok(()) } else { sink::strike(path, &gone) }
 }
 
 /// Says what a run came to, with the exit code that tells scripts.
@@ -450,6 +456,11 @@ fn row_of(done: &Done, mailbox: Option<&Mailbox>, source: &Source) -> Row {
 
 /// Goes on with a run; `again` takes up the rows that failed.
 async fn resume(app: &mut App, args: &RunArgs, again: bool) -> Result<()> {
+    app.out.check_live(&rows::BULK)?;
+    if app.dry_run {
+        return Err(Error::new(Kind::Usage, "a run that has begun cannot be gone on with as a dry run")
+            .hint(format!("`mbx bulk show {}` shows what became of its rows", args.run)));
+    }
     let folder = folder(app)?;
     // Read once to refuse early, and held by its lock before anything is decided by it.
     let header = Record::read(&folder, &args.run)?.header;

@@ -19,11 +19,17 @@ pub struct Live<'a> {
 }
 
 impl Out {
-    /// Opens an output of rows that are shown as they happen.
-    pub fn live(&self, shape: &Shape) -> Result<Live<'_>> {
+    /// Says whether rows can be shown as they happen, before anything is begun.
+    pub fn check_live(&self, shape: &Shape) -> Result<()> {
         if self.sort.is_some() {
             return Err(Error::new(Kind::Usage, "--sort cannot be used here: rows are shown as they happen"));
         }
+        self.columns(shape, None).map(drop)
+    }
+
+    /// Opens an output of rows that are shown as they happen.
+    pub fn live(&self, shape: &Shape) -> Result<Live<'_>> {
+        self.check_live(shape)?;
         let columns = self.columns(shape, None)?;
         let widths = columns.iter().map(|column| if column.key == "address" { ADDRESS } else { 0 }).collect();
         let mut live = Live { out: self, columns, sink: Some(Sink::new()), widths, shown: 0 };

@@ -328,7 +328,10 @@ async fn creating_needs_a_yes_and_a_dry_run_needs_none() {
     let dry = mbx.run(&["bulk", "create", &file, "--dry-run", "-o", "jsonl"]).await.ok();
     assert!(dry.stdout.lines().all(|line| line.contains("\"planned\"") && !line.contains(PASSWORD)), "{dry:?}");
     assert!(sandbox.take_seen().is_empty());
-    assert!(mbx.files().iter().all(|(path, _)| path.ends_with("people.csv")), "a dry run leaves nothing behind");
+    for wrong in [["--sort", "address"], ["--columns", "adress"]] {
+        assert_eq!(mbx.run(&[&["bulk", "create", &file, "--yes"], &wrong[..]].concat()).await.code, 2);
+    }
+    assert!(mbx.files().iter().all(|(path, _)| path.ends_with("people.csv")), "nothing is left behind");
 }
 
 #[tokio::test]
@@ -570,6 +573,7 @@ async fn rows_can_be_selected_and_a_resumed_run_means_the_same_ones() {
     let first = mbx.run(&[&["bulk", "create", &file, "--yes", "-o", "value"], &select[..]].concat()).await;
     assert_eq!((first.code, first.stdout.as_str()), (14, "u3@example.com\nu5@example.com\nu7@example.com\n"));
     let run = run_of(&mbx).await;
+    assert_eq!(mbx.run(&["bulk", "resume", &run, "--dry-run"]).await.code, 2);
     let rest = mbx.run(&["bulk", "resume", &run, "-o", "value", "--rate", "1000/s"]).await;
     assert_eq!(rest.stdout, "u9@example.com\nu11@example.com\nu13@example.com\n", "{rest:?}");
     assert_eq!(mbx.run(&["bulk", "retry", &run, "-o", "value"]).await.ok().stdout, "u7@example.com\n");
