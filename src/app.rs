@@ -10,6 +10,7 @@ use etcetera::BaseStrategy;
 use secrecy::ExposeSecret;
 
 use crate::adapters::{self, Account};
+use crate::bulk::Interrupt;
 use crate::cli::Global;
 use crate::config::{Choice, Config, Env, Profile, Sourced};
 use crate::error::{Error, Kind, Result};
@@ -34,7 +35,10 @@ pub(crate) struct App {
     pub(crate) no_input: bool,
     /// What holds for every profile, each with its origin.
     pub(crate) general: [(&'static str, Sourced<String>); 2],
-    no_wait: bool,
+    /// Tells a run that is under way to end.
+    pub(crate) interrupt: Arc<Interrupt>,
+    /// Whether waits are left out, for tests.
+    pub(crate) no_wait: bool,
     redactor: Redactor,
     gates: BTreeMap<String, Arc<Gate>>,
     sandbox: Option<Sandbox>,
@@ -93,6 +97,7 @@ impl App {
             no_input: global.no_input,
             no_wait: config.env().flag("MBX_NO_WAIT")?.unwrap_or_default(),
             general: [("output", output), ("color", color)],
+            interrupt: Arc::default(),
             redactor: Redactor::default(),
             gates: BTreeMap::new(),
             sandbox: None,
@@ -112,19 +117,18 @@ impl App {
         Ok(self.state_dir()?.join("sandbox.json"))
     }
 
+    /// Returns the one profile the command is for.
+    pub(crate) fn one_profile(&self) -> Result<Profile> {
+        let mut profiles = self.config.choose(&self.choice)?;
+        match (profiles.pop(), profiles.pop()) {
+            (Some(profile), None) => Ok(profile),
+            _ => Err(Error::new(Kind::Usage, "this command works on one profile at a time; only lists take several")),
+        }
+    }
+
     /// Opens the one profile the command is for.
     pub(crate) async fn open_one(&mut self) -> Result<Opened> {
-        let mut profiles = self.config.choose(&self.choice)?;
-        let profile = match (profiles.pop(), profiles.pop()) {
-            (Some(profile), None) => profile,
-            _ => {
-                return Err(Error::new(
-                    Kind::Usage,
-                    "this command works on one profile at a time; only lists take several",
-                ));
-            }
-        };
-        self.open(profile).await
+        self.open(self.one_profile()?).await
     }
 
     /// Returns every profile the command is for.

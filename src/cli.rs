@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{alias, completions, config, credential, domain, mailbox, profile, provider, sandbox};
+use crate::commands::{alias, bulk, completions, config, credential, domain, mailbox, profile, provider, sandbox};
 use crate::provider::ProviderId;
 
 /// Reads the name of a provider, and tells shells the names to complete.
@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Work on logins that open more than one mailbox
     #[command(subcommand)]
     Credential(credential::Verb),
+    /// Work on many mailboxes from a file
+    #[command(subcommand)]
+    Bulk(bulk::Verb),
     /// Show what each provider can do
     #[command(subcommand)]
     Provider(provider::Verb),

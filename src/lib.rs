@@ -13,6 +13,7 @@
 //! | adapter | one file per mail host: wire types, calls, mapping | [`adapters`] |
 //! | Profile | a provider, an account, and where its secret comes from | [`config`] |
 //! | Out | where results and messages go, in which format | [`output`] |
+//! | bulk | many mailboxes from a file, journaled and resumable | [`bulk`] |
 //! | sandbox | a local stand-in for all five APIs, written from the documents | [`sandbox`] |
 //! | App | one run of the program | `app` |
 //! | commands | one file per noun | `commands` |
@@ -23,7 +24,7 @@
 //! main · cli
 //! commands
 //! app
-//! config
+//! config · bulk
 //! output · sandbox · adapters
 //! provider
 //! http
@@ -41,6 +42,7 @@
 
 pub mod adapters;
 mod app;
+pub mod bulk;
 mod cli;
 mod commands;
 pub mod config;
@@ -64,6 +66,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
+use crate::bulk::Interrupt;
 use crate::cli::{Cli, Command, Global};
 use crate::config::Env;
 use crate::error::{Effect, Error, Kind, Result};
@@ -99,8 +102,9 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
+    let interrupt = app.interrupt.clone();
     let result = runtime.block_on(async {
-        let mut interrupted = pin!(interrupted());
+        let mut interrupted = pin!(interrupted(&interrupt));
         // Listening begins before the command does anything, and the command hears of a signal first: it may know that
         // nothing has happened yet.
         let _ = interrupted.as_mut().now_or_never();
@@ -121,8 +125,14 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
     result
 }
 
+/// Waits until the program has to end: at the first signal, or at the second where a run wants to end in order.
+async fn interrupted(interrupt: &Interrupt) -> Kind {
+    let first = signal().await;
+    if interrupt.tell(first) { signal().await } else { first }
+}
+
 /// Waits for Ctrl-C or a request to end.
-pub(crate) async fn interrupted() -> Kind {
+pub(crate) async fn signal() -> Kind {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

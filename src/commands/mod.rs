@@ -1,6 +1,7 @@
 //! One file per noun: the arguments and what they do. A command hands values to `Out` and never asks for the format.
 
 pub(crate) mod alias;
+pub(crate) mod bulk;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod credential;
@@ -33,6 +34,7 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
         Command::Domain(verb) => domain::run(app, verb).await,
         Command::Alias(verb) => alias::run(app, verb).await,
         Command::Credential(verb) => credential::run(app, verb).await,
+        Command::Bulk(verb) => bulk::run(app, verb).await,
         Command::Provider(verb) => provider::run(app, verb).await,
         Command::Profile(verb) => profile::run(app, verb).await,
         Command::Config(verb) => config::run(app, verb).await,
@@ -49,6 +51,7 @@ pub(crate) fn changed(command: &Command) -> Option<&'static Shape> {
         | Command::Domain(domain::Verb::List | domain::Verb::Get(_) | domain::Verb::Dns(_))
         | Command::Alias(alias::Verb::List(_))
         | Command::Credential(credential::Verb::List)
+        | Command::Bulk(bulk::Verb::Check(_) | bulk::Verb::List | bulk::Verb::Show { .. })
         | Command::Provider(_)
         | Command::Profile(_)
         | Command::Config(_)
@@ -58,6 +61,7 @@ pub(crate) fn changed(command: &Command) -> Option<&'static Shape> {
         Command::Domain(_) => Some(&rows::DOMAIN),
         Command::Alias(_) => Some(&rows::ALIAS),
         Command::Credential(_) => Some(&rows::CREDENTIAL),
+        Command::Bulk(_) => Some(&rows::BULK),
     }
 }
 

@@ -144,7 +144,7 @@ fn remove(file: Option<&PathBuf>) {
 }
 
 /// Makes up a password with at least one letter and one digit.
-fn generate() -> SecretString {
+pub(crate) fn generate() -> SecretString {
     loop {
         let mut random = [0u8; LENGTH];
         getrandom::fill(&mut random).expect("the system has randomness");

@@ -53,6 +53,6 @@ async fn serve(app: &App, port: u16) -> Result<()> {
     }
     app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
     // To be ended from outside is what a server is for, and no failure.
-    crate::interrupted().await;
+    crate::signal().await;
     Ok(())
 }

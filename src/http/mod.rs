@@ -38,7 +38,7 @@ use pace::PATIENCE;
 
 pub use pace::{Gate, Pace};
 pub use pages::{Listing, Page, pages};
-pub use redact::Redactor;
+pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;
 
@@ -158,6 +158,12 @@ impl Moment {
     /// Returns now.
     pub fn now() -> Self {
         Moment(Instant::now())
+    }
+
+    /// Returns a moment in the past by the system's clock.
+    pub fn at(time: Timestamp) -> Self {
+        let ago = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
+        Moment(Instant::now().checked_sub(ago).unwrap_or_else(Instant::now))
     }
 }
 
@@ -285,6 +291,11 @@ impl Http {
         if let Some(secret) = secret {
             self.shared.redactor.learn(secret);
         }
+    }
+
+    /// Learns the password of one request for as long as the returned value lives.
+    pub fn guard_meanwhile(&self, secret: &SecretString) -> Learned {
+        self.shared.redactor.learn_meanwhile(secret)
     }
 
     /// Returns the error of one item that the provider refuses inside an answer that is fine as a whole.

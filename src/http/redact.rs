@@ -1,7 +1,7 @@
 //! What may be shown of a request or an answer. Three nets: by type (secrets are `SecretString`), by name (fields that
 //! hold secrets), and by value (the secrets of this run, wherever they appear).
 
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -32,29 +32,53 @@ pub struct Redactor {
     values: Arc<RwLock<Vec<SecretString>>>,
 }
 
+/// A secret that is masked for as long as this lives.
+pub struct Learned {
+    redactor: Redactor,
+    secret: SecretString,
+}
+
+impl Drop for Learned {
+    fn drop(&mut self) {
+        let mut values = self.redactor.values.write().expect("no code panics while it holds this lock");
+        let same = |known: &SecretString| known.expose_secret() == self.secret.expose_secret();
+        if let Some(at) = values.iter().rposition(same) {
+            values.remove(at);
+        }
+    }
+}
+
 impl Redactor {
-    /// Learns a secret, in the spellings it may travel in.
+    /// Learns a secret; all its spellings are masked from now on.
     pub fn learn(&self, secret: &SecretString) {
         let mut values = self.values.write().expect("no code panics while it holds this lock");
-        for spelling in spellings(secret.expose_secret()) {
-            let is_long = spelling.chars().count() >= SHORTEST;
-            if is_long && !values.iter().any(|known| known.expose_secret() == spelling) {
-                values.push(spelling.into());
-            }
+        if !values.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
+            values.push(secret.clone());
         }
-        // The longest first, so that no part of a secret outlives another one inside it.
-        values.sort_by_key(|value| std::cmp::Reverse(value.expose_secret().len()));
+    }
+
+    /// Learns a secret for a while.
+    pub fn learn_meanwhile(&self, secret: &SecretString) -> Learned {
+        self.values.write().expect("no code panics while it holds this lock").push(secret.clone());
+        Learned { redactor: self.clone(), secret: secret.clone() }
     }
 
     /// Returns `text` with every known secret masked.
     pub fn scrub(&self, text: &str) -> String {
-        let values = self.values();
-        let known = values.iter().map(ExposeSecret::expose_secret).filter(|value| text.contains(*value));
-        known.fold(text.to_owned(), |text, value| text.replace(value, MASK))
+        let masked = |text: String, value: &String| if text.contains(value) { text.replace(value, MASK) } else { text };
+        self.spellings().iter().fold(text.to_owned(), masked)
     }
 
-    fn values(&self) -> RwLockReadGuard<'_, Vec<SecretString>> {
-        self.values.read().expect("no code panics while it holds this lock")
+    /// Returns the secrets in the spellings they may travel in, the longest first, so that no part of a secret outlives
+    /// another one inside it. They are worked out here and not when a secret is learned: every password is learned, and
+    /// few answers are shown.
+    fn spellings(&self) -> Vec<String> {
+        let values = self.values.read().expect("no code panics while it holds this lock");
+        let mut all: Vec<String> = values.iter().flat_map(|value| spellings(value.expose_secret())).collect();
+        all.retain(|spelling| spelling.chars().count() >= SHORTEST);
+        all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        all.dedup();
+        all
     }
 
     /// Returns a bounded, one-line excerpt of a provider's words.
@@ -63,7 +87,7 @@ impl Redactor {
         let searched: String = line.by_ref().take(SEARCHED).collect();
         let scrubbed = self.scrub(&searched);
         // A secret that the cut has halved is not known any more.
-        let doubtful = line.next().and_then(|_| Some(self.values().first()?.expose_secret().len())).unwrap_or_default();
+        let doubtful = line.next().and_then(|_| Some(self.spellings().first()?.len())).unwrap_or_default();
         let sure = scrubbed.chars().count().saturating_sub(doubtful);
         match scrubbed.char_indices().nth(EXCERPT.min(sure)) {
             Some((end, _)) => format!("{}…", &scrubbed[..end]),
@@ -169,6 +193,18 @@ mod tests {
         assert!(shown.contains("a@b.example"));
         let fields = [("email".to_owned(), "a@b.example".to_owned()), ("password".to_owned(), "one".to_owned())];
         assert_eq!(redactor.fields(&fields), "email=a@b.example&password=(redacted)");
+    }
+
+    #[test]
+    fn a_secret_learned_for_a_while_is_forgotten_after_it() {
+        let redactor = Redactor::default();
+        redactor.learn(&"for ever".into());
+        let (first, second) =
+            (redactor.learn_meanwhile(&"passing".into()), redactor.learn_meanwhile(&"passing".into()));
+        drop(first);
+        assert_eq!(redactor.scrub("for ever passing"), "(redacted) (redacted)");
+        drop(second);
+        assert_eq!(redactor.scrub("for ever passing"), "(redacted) passing");
     }
 
     #[test]

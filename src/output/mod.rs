@@ -1,5 +1,6 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
+mod live;
 pub mod rows;
 mod sink;
 mod text;
@@ -15,6 +16,7 @@ use tabled::settings::object::Segment;
 use tabled::settings::peaker::PriorityMax;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
+pub use live::Live;
 pub use rows::{Column, Look, Outcome, Row, Shape, Source};
 pub use text::{escape, escape_json, guard_formula};
 

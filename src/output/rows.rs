@@ -1,6 +1,6 @@
 //! From the model to rows: the JSON object of each thing, the same keys always, and the columns it has as a table.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::model::ProviderId;
@@ -156,6 +156,37 @@ pub static DNS: Shape = Shape {
     table: &[text("name", "NAME"), text("type", "TYPE"), text("priority", "PRIORITY"), text("value", "VALUE")],
 };
 
+/// Rows of a bulk run.
+pub static BULK: Shape = Shape {
+    keys: &["address", "outcome", "line", "id", "status", "error", "message", "provider", "profile"],
+    table: &[text("outcome", "OUTCOME"), text("address", "ADDRESS"), text("message", "MESSAGE")],
+};
+
+/// What is wrong with a file.
+pub static TROUBLE: Shape = Shape {
+    keys: &["problem", "line", "column"],
+    table: &[text("line", "LINE"), text("column", "COLUMN"), text("problem", "PROBLEM")],
+};
+
+/// Bulk runs.
+pub static RUN: Shape = Shape {
+    keys: &[
+        "run", "state", "verb", "provider", "profile", "file", "started", "rows", "created", "exists", "failed",
+        "unknown", "left",
+    ],
+    table: &[
+        text("run", "RUN"),
+        text("state", "STATE"),
+        text("file", "FILE"),
+        text("rows", "ROWS"),
+        text("created", "CREATED"),
+        text("exists", "EXISTS"),
+        text("failed", "FAILED"),
+        text("unknown", "UNKNOWN"),
+        text("left", "LEFT"),
+    ],
+};
+
 /// The capability matrix.
 pub static MATRIX: Shape = Shape {
     keys: &["operation", "hybridbox", "emboux", "litemail", "qboxmail", "mailinabox"],
@@ -211,7 +242,7 @@ pub static CHECK: Shape = Shape {
 };
 
 /// What became of a request, for people and scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was made.
@@ -230,6 +261,10 @@ pub enum Outcome {
     Absent,
     /// A dry run: nothing was sent.
     Planned,
+    /// It was not done.
+    Failed,
+    /// It may or may not have been done.
+    Unknown,
 }
 
 /// The account a row comes from.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use secrecy::SecretString;
 
-use super::{Listing, NameRule, Op, PasswordRule, Provider, Spec, Support, alias_op, failed};
+use super::{Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, alias_op, failed};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Made, Moment};
 use crate::model::{
@@ -49,8 +49,7 @@ impl Checked {
 
     /// Says whether a password would be refused, before it is taken anywhere.
     pub fn check_password(&self, address: &Address, password: &SecretString) -> Result<()> {
-        self.invalid(address, self.spec().rules.password_problem(password).into_iter().collect())
-            .map_err(|error| self.tell(error, Op::SetPassword, address))
+        self.invalid_password(address, password).map_err(|error| self.tell(error, Op::SetPassword, address))
     }
 
     fn allow_new(&self, new: &NewMailbox) -> Result<()> {
@@ -76,11 +75,17 @@ impl Checked {
         self.spec().refusal(op, self.allow_unverified).map_or(Ok(()), Err)
     }
 
-    fn invalid(&self, subject: impl Display, problems: Vec<String>) -> Result<()> {
+    fn invalid(&self, subject: impl Display, problems: Vec<Problem>) -> Result<()> {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(Error::new(Kind::Invalid, format!("{subject} is refused: {}", problems.join("; "))))
+        let why: Vec<_> = problems.into_iter().map(|problem| problem.why).collect();
+        Err(Error::new(Kind::Invalid, format!("{subject} is refused: {}", why.join("; "))))
+    }
+
+    fn invalid_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+        let problem = self.spec().rules.password_problem(password).map(|why| Problem { field: "password", why });
+        self.invalid(address, problem.into_iter().collect())
     }
 
     fn allow_change(&self, address: &Address, change: &MailboxChange) -> Result<()> {
@@ -152,6 +157,28 @@ impl Checked {
             })
         };
         self.run(op, subject, settled).await
+    }
+
+    /// Makes one mailbox like [`Provider::create_mailbox`], but does not look when the answer is lost: the effect of the
+    /// error is then `Unknown`, for a caller that looks for many at once.
+    pub async fn create_without_look(&self, new: &NewMailbox) -> Result<Mailbox> {
+        self.run(Op::CreateMailbox, &new.address, self.send_new(new)).await
+    }
+
+    async fn send_new(&self, new: &NewMailbox) -> Result<Mailbox> {
+        self.allow_new(new)?;
+        // Forgotten when the answer is there: a run makes a million of them.
+        let _guarded = new.password.as_ref().map(|password| self.http.guard_meanwhile(password));
+        self.inner.create_mailbox(new).await
+    }
+
+    /// Returns whether a mailbox was there before `began`, by the provider's own clock; `None` when that cannot be told.
+    pub fn was_before(&self, mailbox: &Mailbox, began: Moment) -> Option<bool> {
+        match self.http.made(mailbox.created_at.as_ref(), began) {
+            Made::Before => Some(true),
+            Made::Since => Some(false),
+            Made::About | Made::Untold => None,
+        }
     }
 
     /// Looks whether the mailbox of a create whose answer was lost is there.
@@ -247,10 +274,9 @@ impl Provider for Checked {
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
         let call = async {
-            self.allow_new(new)?;
             self.http.guard(new.password.as_ref());
             let began = Moment::now();
-            match self.inner.create_mailbox(new).await {
+            match self.send_new(new).await {
                 Err(error) if error.effect == Effect::Unknown => self.look_for(new, error, began).await,
                 Err(mut error) if error.effect == Effect::Partial && error.hint.is_none() => {
                     error.hint = self.update_hint(new);
@@ -268,9 +294,10 @@ impl Provider for Checked {
             if domains || batch.len() > self.spec().rules.batch_max {
                 return Err(Error::new(Kind::Internal, "a batch holds one domain and no more than the provider takes"));
             }
+            let mut guarded = Vec::new();
             for new in batch {
                 self.allow_new(new)?;
-                self.http.guard(new.password.as_ref());
+                guarded.extend(new.password.as_ref().map(|password| self.http.guard_meanwhile(password)));
             }
             let results = self.inner.create_mailboxes(batch).await?;
             let told = results
@@ -311,7 +338,7 @@ impl Provider for Checked {
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
         let call = async {
-            self.invalid(address, self.spec().rules.password_problem(password).into_iter().collect())?;
+            self.invalid_password(address, password)?;
             self.http.guard(Some(password));
             match self.inner.set_password(address, password).await {
                 Err(error) if error.effect == Effect::Unknown => {

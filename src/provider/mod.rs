@@ -8,7 +8,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::SecretString;
 
 pub use checked::Checked;
-pub use spec::{AuthScheme, NameRule, Op, PasswordRule, QuotaRule, Rules, Setting, Spec, Support, any_address};
+pub use spec::{
+    AuthScheme, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
+};
 
 use crate::error::{Error, Result};
 pub use crate::http::{Listing, Pace};

@@ -250,50 +250,71 @@ pub struct Rules {
     pub costs: Option<&'static str>,
 }
 
+/// Something wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field of the request, which is also the column of a file.
+    pub field: &'static str,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
 /// An address rule that has no objections.
 pub fn any_address(_: &Address) -> Option<&'static str> {
     None
 }
 
 impl Rules {
-    /// Returns everything that is wrong with a new mailbox, one sentence each.
-    pub fn problems(&self, new: &NewMailbox) -> Vec<String> {
+    /// Returns everything that is wrong with a new mailbox.
+    pub fn problems(&self, new: &NewMailbox) -> Vec<Problem> {
         let mut problems = self.change_problems(&new.as_change());
-        problems.extend((self.address)(&new.address).map(str::to_owned));
-        let missing = match self.names {
-            NameRule::Both => [("--first-name", &new.first_name), ("--last-name", &new.last_name)].to_vec(),
-            NameRule::First => [("--first-name", &new.first_name)].to_vec(),
-            NameRule::Optional | NameRule::Never(_) => Vec::new(),
-        };
-        problems.extend(
-            missing
-                .iter()
-                .filter(|(_, name)| name.as_deref().is_none_or(|n| n.trim().is_empty()))
-                .map(|(flag, _)| format!("{flag} is needed")),
-        );
+        let mut add = |field, why: &str| problems.push(Problem { field, why: why.to_owned() });
+        if let Some(why) = (self.address)(&new.address) {
+            add("address", why);
+        }
+        let is_missing = |name: &Option<String>| name.as_deref().is_none_or(|name| name.trim().is_empty());
+        if matches!(self.names, NameRule::Both | NameRule::First) && is_missing(&new.first_name) {
+            add("first_name", "a first name is needed");
+        }
+        if matches!(self.names, NameRule::Both) && is_missing(&new.last_name) {
+            add("last_name", "a last name is needed");
+        }
         match (&self.password, &new.password) {
-            (PasswordRule::Required { .. }, None) => problems.push("a password is needed".to_owned()),
-            (_, Some(password)) => problems.extend(self.password_problem(password)),
+            (PasswordRule::Required { .. }, None) => add("password", "a password is needed"),
+            (_, Some(password)) => {
+                if let Some(why) = self.password_problem(password) {
+                    add("password", &why);
+                }
+            }
             (PasswordRule::Never(_), None) => {}
         }
         problems
     }
 
-    /// Returns everything that is wrong with a change, one sentence each.
-    pub fn change_problems(&self, change: &MailboxChange) -> Vec<String> {
+    /// Returns everything that is wrong with a change.
+    pub fn change_problems(&self, change: &MailboxChange) -> Vec<Problem> {
         let mut problems = Vec::new();
+        let mut add = |field, why: String| problems.push(Problem { field, why });
+        if let NameRule::Never(why) = self.names {
+            // One reason is enough for both.
+            if change.first_name.is_some() {
+                add("first_name", why.to_owned());
+            } else if change.last_name.is_some() {
+                add("last_name", why.to_owned());
+            }
+        }
         if let Some(Bytes(bytes)) = change.quota {
             match self.quota {
-                QuotaRule::Never(why) => problems.push(why.to_owned()),
+                QuotaRule::Never(why) => add("quota", why.to_owned()),
                 QuotaRule::OneOf(sizes) if !sizes.contains(&bytes) => {
                     let sizes: Vec<_> = sizes.iter().map(|&size| Bytes(size).to_string()).collect();
-                    problems.push(format!("the quota must be one of {}", sizes.join(", ")));
+                    add("quota", format!("the quota must be one of {}", sizes.join(", ")));
                 }
                 QuotaRule::Multiple { unlimited: false, .. } if bytes == 0 => {
-                    problems.push("an unlimited quota cannot be asked for".to_owned());
+                    add("quota", "an unlimited quota cannot be asked for".to_owned());
                 }
                 QuotaRule::Multiple { of, .. } if bytes % of != 0 => {
-                    problems.push(format!("the quota must be a multiple of {}", Bytes(of)));
+                    add("quota", format!("the quota must be a multiple of {}", Bytes(of)));
                 }
                 QuotaRule::OneOf(_) | QuotaRule::Multiple { .. } => {}
             }
@@ -354,6 +375,20 @@ impl Spec {
             ),
             Support::Native | Support::Emulated(_) | Support::Unverified(_) => None,
         }
+    }
+
+    /// Returns everything for which a new mailbox would be refused before anything is sent.
+    pub fn new_problems(&self, new: &NewMailbox, allow_unverified: bool) -> Vec<Problem> {
+        let asked = [("quota", Op::SetQuota, new.quota.is_some()), ("admin", Op::SetAdmin, new.admin == Some(true))];
+        let mut problems = self.rules.problems(new);
+        for (field, op, _) in asked.into_iter().filter(|(_, _, asked)| *asked) {
+            let refusal = self.refusal(op, allow_unverified).map(|error| error.message.clone());
+            // Where the rules have said why already, once is enough.
+            problems.extend(
+                refusal.filter(|_| problems.iter().all(|known| known.field != field)).map(|why| Problem { field, why }),
+            );
+        }
+        problems
     }
 
     /// Returns the refusal of an operation that this provider has no code for.

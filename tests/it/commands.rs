@@ -279,7 +279,7 @@ async fn completions_are_made_for_each_shell_whatever_the_configuration() {
 #[tokio::test]
 async fn bash_completes_verbs_and_values() {
     let mbx = Mbx::new();
-    let script = mbx.run(&["completions", "bash"]).await.ok().stdout;
+    let script = mbx.file("mbx.bash", &mbx.run(&["completions", "bash"]).await.ok().stdout);
     for (words, wanted) in [
         ("mbx cr", "create credential"),
         ("mbx list --provider e", "emboux"),
@@ -291,7 +291,7 @@ async fn bash_completes_verbs_and_values() {
             "COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
             _mbx mbx \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo ${{COMPREPLY[@]}}"
         );
-        let line = format!("{script}\n{ask}");
+        let line = format!(". {}\n{ask}", script.display());
         let output = tokio::process::Command::new("bash").args(["-c", &line]).output().await.expect("it runs");
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), wanted, "{words}: {output:?}");
     }

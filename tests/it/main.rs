@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that the crate links once. `cargo test --test it conformance::emboux` picks
 //! a part.
 
+mod bulk;
 mod cases;
 mod cli;
 mod commands;

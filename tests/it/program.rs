@@ -135,7 +135,7 @@ impl Ran {
 }
 
 /// Every command that ends by itself, with arguments that break no rule, as one shell line each. `ADDRESS` stands for a
-/// mailbox that exists, `NEW` for one that does not, `CREATE` for what the provider needs to make one.
+/// mailbox that exists, `NEW` for one that does not, `CREATE` for what the provider needs to make one, `PEOPLE` for a file.
 pub(crate) const LEAVES: &[&str] = &[
     "create NEW CREATE",
     "list --domain example.com",
@@ -160,6 +160,12 @@ pub(crate) const LEAVES: &[&str] = &[
     "credential list",
     "credential delete no-such-id --yes",
     "delete ADDRESS --yes",
+    "bulk check PEOPLE",
+    "bulk create PEOPLE --yes --if-exists ok",
+    "bulk list",
+    "bulk show no-such-run",
+    "bulk resume no-such-run",
+    "bulk retry no-such-run",
     "provider list",
     "provider show",
     "profile list",
@@ -189,6 +195,7 @@ pub(crate) fn leaf(line: &str, id: ProviderId) -> Vec<String> {
             "CREATE" => create.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
             "CHANGE" => change.split_whitespace().map(str::to_owned).collect(),
             "POSTMASTER" => postmaster.split_whitespace().map(str::to_owned).collect(),
+            "PEOPLE" => vec![format!("tests/it/people/{id}.csv")],
             "ADDRESS" => vec!["ada@example.com".to_owned()],
             "NEW" => vec!["new@example.com".to_owned()],
             word => vec![word.to_owned()],

@@ -1,0 +1,171 @@
+//! The feeder: reads rows, finds out what was there before, gives each its password, and brings the intents to the disk.
+
+use std::collections::HashMap;
+
+use futures_util::TryStreamExt;
+
+use super::input::{Row, Rows};
+use super::journal::{Journal, Record, State};
+use super::sink::Sink;
+use super::{Fingerprint, GROUP, Job};
+use crate::error::{Error, Kind, Result};
+use crate::model::DomainName;
+use crate::provider::{Checked, PasswordRule, Provider};
+
+/// Rows a domain has on average, from which a listing of its own costs at most a hundredth of its requests.
+const ROWS_A_LISTING: u32 = 100;
+
+/// A listing may be longer than the run by so many mailboxes before it is given up: a few pages.
+const LONGER: usize = 1000;
+
+/// What the feeder makes of a row.
+pub(super) enum Item {
+    /// To be sent; its intent is on the disk.
+    Send(Job),
+    /// Was there before.
+    There(Job),
+    /// May have been sent by an earlier part of the run: to be looked for first.
+    Doubt(Job),
+}
+
+/// What was there before the first request, in order; `None` when it is not known.
+type Before = Option<Vec<Fingerprint>>;
+
+pub(super) struct Feeder<'a> {
+    provider: &'a Checked,
+    rows: Rows,
+    journal: Option<&'a Journal>,
+    sink: Option<Sink>,
+    record: Option<&'a Record>,
+    dry_run: bool,
+    /// How many mailboxes a listing may have before it is given up.
+    longest: usize,
+    scope: Scope,
+    before: HashMap<Option<DomainName>, Before>,
+}
+
+/// What one listing is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// One domain.
+    Domain,
+    /// All that the credentials can see: for many domains with few rows each.
+    All,
+}
+
+impl Scope {
+    fn of((rows, domains): (u32, usize)) -> Self {
+        let each = usize::try_from(rows / ROWS_A_LISTING).unwrap_or(usize::MAX);
+        if domains > each.max(1) { Scope::All } else { Scope::Domain }
+    }
+
+    fn key(self, domain: &DomainName) -> Option<DomainName> {
+        (self == Scope::Domain).then(|| domain.clone())
+    }
+}
+
+impl<'a> Feeder<'a> {
+    pub(super) fn new(
+        provider: &'a Checked,
+        rows: Rows,
+        journal: Option<&'a Journal>,
+        sink: Option<Sink>,
+        record: Option<&'a Record>,
+        size: (u32, usize),
+        dry_run: bool,
+    ) -> Self {
+        let longest = size.0 as usize + LONGER;
+        let before = HashMap::new();
+        Feeder { provider, rows, journal, sink, record, dry_run, longest, scope: Scope::of(size), before }
+    }
+
+    /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
+    pub(super) async fn group(&mut self) -> Result<Option<Vec<Item>>> {
+        let mut items = Vec::new();
+        while items.len() < GROUP
+            && let Some(row) = self.rows.next()
+        {
+            let row = row?.map_err(|_| Error::new(Kind::Usage, "the file was changed while it was worked on"))?;
+            let state =
+                self.record.and_then(|record| record.rows.get(row.number as usize)).copied().unwrap_or_default();
+            match state {
+                // What could not be settled then may be settled now.
+                State::Open | State::Sent { .. } | State::Unknown { .. } => {
+                    items.push(self.item(row, state).await?);
+                }
+                State::Done(_) | State::Halfway => {}
+            }
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        if let Some(sink) = &mut self.sink {
+            sink.flush().await?;
+        }
+        if let Some(journal) = self.journal {
+            for item in &items {
+                if let Item::Send(job) | Item::Doubt(job) = item {
+                    journal.append(&job.intent());
+                }
+            }
+            journal.commit().await?;
+        }
+        Ok(Some(items))
+    }
+
+    async fn item(&mut self, row: Row, state: State) -> Result<Item> {
+        let Row { number, line, new } = row;
+        let was_sent = state != State::Open;
+        let print = Fingerprint::of(&new.address);
+        let was_there = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
+        let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });
+        let was_absent = was_known_absent || was_there == Some(false);
+        let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, alone: false, attempts: 0 };
+        let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
+        if was_there == Some(true) && !was_sent && !has_password {
+            return Ok(Item::There(job));
+        }
+        let takes_one = !matches!(self.provider.spec().rules.password, PasswordRule::Never(_));
+        if let Some(sink) = &mut self.sink
+            && takes_one
+            && job.new.password.is_none()
+        {
+            let (password, is_old) = sink.password_for(&job.new.address);
+            job.new.password = Some(password);
+            // The journal may have lost its intent, but the password was taken for it.
+            job.doubted |= is_old;
+        }
+        Ok(if job.doubted { Item::Doubt(job) } else { Item::Send(job) })
+    }
+
+    /// Returns what was on a domain before its first request, listing it the first time.
+    async fn before(&mut self, domain: &DomainName) -> Result<&Before> {
+        let key = self.scope.key(domain);
+        if !self.before.contains_key(&key) {
+            let before = self.look(key.as_ref()).await?;
+            self.before.insert(key.clone(), before);
+        }
+        Ok(&self.before[&key])
+    }
+
+    async fn look(&self, domain: Option<&DomainName>) -> Result<Before> {
+        // Where a listing lags, what it does not show may be there all the same.
+        if self.dry_run || self.provider.spec().rules.listing_lags {
+            return Ok(None);
+        }
+        let mut there = Vec::new();
+        let mut listing = self.provider.list_mailboxes(domain);
+        loop {
+            match listing.try_next().await {
+                Ok(Some(_)) if there.len() >= self.longest => return Ok(None),
+                Ok(Some(mailbox)) => there.push(Fingerprint::of(&mailbox.address)),
+                Ok(None) => break,
+                Err(error) if matches!(error.kind, Kind::Auth | Kind::Config | Kind::RateLimited) => return Err(error),
+                // Creating may be allowed where listing is not, and says itself what is wrong with a domain.
+                Err(_) => return Ok(None),
+            }
+        }
+        there.sort_unstable();
+        Ok(Some(there))
+    }
+}

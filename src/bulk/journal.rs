@@ -1,0 +1,473 @@
+//! The journal of a run: JSON lines, only ever appended to, written ahead. An intent is on the disk before its request
+//! leaves; what became of it follows. It holds no secret, and a run whose journal was cut anywhere can be gone on with.
+//!
+//! One thread writes. Whoever must be sure that a line is on the disk waits for the next group; the others do not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::input::Select;
+use super::{Fingerprint, Summary};
+use crate::error::{Error, Kind, Result};
+use crate::model::Address;
+use crate::output::Outcome;
+
+/// How long a line may wait for its group.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+
+/// How many lines may wait for their group.
+const GROUP_LINES: usize = 256;
+
+/// What a run was asked to do. Everything that decides what its rows mean is here, so that it can be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The run's name.
+    pub run: String,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// What is done to each row: `create`.
+    pub verb: String,
+    /// The provider.
+    pub provider: String,
+    /// The profile.
+    pub profile: String,
+    /// The file, with its folder; `None` for standard input.
+    pub file: Option<PathBuf>,
+    /// The digest of its content.
+    pub digest: String,
+    /// How many of its rows are worked on.
+    pub rows: u32,
+    /// The choices that shape its rows.
+    pub options: RunOptions,
+}
+
+/// The choices that a resumed run keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Which heading stands for which column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<(String, String)>,
+    /// Which rows are worked on.
+    #[serde(default)]
+    pub select: Select,
+    /// Whether a mailbox that was there before is no failure.
+    #[serde(default)]
+    pub exists_is_fine: bool,
+    /// Where generated passwords go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_out: Option<PathBuf>,
+    /// Whether the sandbox inside the program stands for the provider.
+    #[serde(default)]
+    pub sandbox: bool,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Which row, counted from zero.
+    #[serde(rename = "done")]
+    pub row: u32,
+    /// The line it begins on.
+    pub line: u64,
+    /// The address it asks for.
+    pub address: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The provider's id of the mailbox, when it told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The code of the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The error in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Whether something may have been done all the same, so that its password must be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub touched: bool,
+}
+
+impl Done {
+    /// Returns how far this brings a row that has come as far as `before`.
+    fn state(&self, before: State) -> State {
+        match (self.outcome, before) {
+            (Outcome::Unknown, State::Sent { absent } | State::Unknown { absent }) => State::Unknown { absent },
+            (Outcome::Unknown, _) => State::Unknown { absent: false },
+            (Outcome::Failed, _) if self.touched => State::Halfway,
+            (outcome, _) => State::Done(outcome),
+        }
+    }
+}
+
+/// A line after the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A request is about to leave.
+    Intent {
+        /// Which row.
+        intent: u32,
+        /// The line it begins on.
+        line: u64,
+        /// The address it asks for.
+        address: String,
+        /// Whether it is sure that nobody had it before this run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        absent: bool,
+    },
+    /// What became of a row.
+    Done(Done),
+    /// The rows that failed are to be tried again.
+    Retry {
+        /// When.
+        retry: jiff::Timestamp,
+    },
+    /// All rows have been worked on.
+    Ended {
+        /// When.
+        ended: jiff::Timestamp,
+    },
+}
+
+/// The writing end of a journal.
+pub struct Journal {
+    /// The run's name.
+    pub run: String,
+    waiting: Arc<Mutex<Waiting>>,
+    wake: mpsc::Sender<Option<oneshot::Sender<io::Result<()>>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    lines: usize,
+    /// Why nothing can be written any more.
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+/// Returns where the journal of a run lies.
+pub fn path_of(folder: &Path, run: &str) -> PathBuf {
+    folder.join(format!("{run}.jsonl"))
+}
+
+impl Journal {
+    /// Begins the journal of a new run; it is on the disk when this returns.
+    pub fn begin(folder: &Path, header: &Header) -> Result<Self> {
+        let path = path_of(folder, &header.run);
+        let failed = |error| unwritable(&path, &error);
+        let mut options = OpenOptions::new();
+        options.append(true).read(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(failed)?;
+        lock(&file, &header.run)?;
+        let mut text = serde_json::to_vec(header).expect("a header is plain JSON");
+        text.push(b'\n');
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+        // The name is on the disk as well once its folder is.
+        #[cfg(unix)]
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(Journal::over(file, header.run.clone()))
+    }
+
+    /// Opens the journal of a run that is to be gone on with. A last line that was not written to its end is cut off.
+    pub fn reopen(folder: &Path, run: &str) -> Result<Self> {
+        let path = path_of(folder, run);
+        let failed = |error| unwritable(&path, &error);
+        let mut file = OpenOptions::new().append(true).read(true).open(&path).map_err(failed)?;
+        lock(&file, run)?;
+        let whole = whole_lines(&mut file).map_err(failed)?;
+        file.set_len(whole).and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok(Journal::over(file, run.to_owned()))
+    }
+
+    fn over(file: File, run: String) -> Self {
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let (wake, woken) = mpsc::channel();
+        let shared = waiting.clone();
+        let writer = std::thread::spawn(move || write(file, &shared, &woken));
+        Journal { run, waiting, wake, writer: Some(writer) }
+    }
+
+    /// Adds a line to the next group.
+    pub fn append(&self, line: &Line) {
+        let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        serde_json::to_writer(&mut waiting.text, line).expect("a line is plain JSON");
+        waiting.text.push(b'\n');
+        waiting.lines += 1;
+        if waiting.lines == GROUP_LINES {
+            let _ = self.wake.send(None);
+        }
+    }
+
+    /// Waits until all lines so far are on the disk.
+    pub async fn commit(&self) -> Result<()> {
+        let (done, written) = oneshot::channel();
+        let _ = self.wake.send(Some(done));
+        let result = written.await.unwrap_or_else(|_| Err(io::Error::other("its writer has ended")));
+        result.map_err(|error| self.unwritable(&error))
+    }
+
+    /// Returns why nothing can be written any more, if that is so.
+    pub fn failure(&self) -> Option<Error> {
+        let waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        waiting.failed.as_ref().map(|(kind, why)| self.unwritable(&io::Error::new(*kind, why.clone())))
+    }
+
+    fn unwritable(&self, error: &io::Error) -> Error {
+        let message = format!("cannot write the journal of run {}: {error}", self.run);
+        Error::new(Kind::Refused, message).hint("make room for it; nothing is sent without it")
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // The writer writes what is waiting and ends when nobody can wake it any more.
+        (self.wake, _) = mpsc::channel();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Refused, format!("cannot write the journal {}: {error}; nothing was sent", path.display()))
+}
+
+/// Holds the journal against a second process that goes on with the same run.
+fn lock(file: &File, run: &str) -> Result<()> {
+    file.try_lock().map_err(|_| {
+        Error::new(Kind::Refused, format!("run {run} is under way in another process")).hint("wait for it to end")
+    })
+}
+
+fn write(mut file: File, shared: &Mutex<Waiting>, woken: &mpsc::Receiver<Option<oneshot::Sender<io::Result<()>>>>) {
+    loop {
+        let mut asked = Vec::new();
+        let is_last = match woken.recv_timeout(GROUP_TIME) {
+            Ok(first) => {
+                asked.extend(first);
+                asked.extend(woken.try_iter().flatten());
+                false
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => false,
+            Err(mpsc::RecvTimeoutError::Disconnected) => true,
+        };
+        let (text, failed) = {
+            let mut waiting = shared.lock().expect("no code panics while it holds this lock");
+            waiting.lines = 0;
+            (std::mem::take(&mut waiting.text), waiting.failed.clone())
+        };
+        // After a failure nothing more is written: the last line may be half there, and no other may follow it.
+        let result = match failed {
+            Some((kind, why)) => Err(io::Error::new(kind, why)),
+            None if text.is_empty() => Ok(()),
+            None => file.write_all(&text).and_then(|()| file.sync_data()),
+        };
+        if let Err(error) = &result {
+            let mut waiting = shared.lock().expect("no code panics while it holds this lock");
+            waiting.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
+        }
+        for reply in asked {
+            let copy = result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            let _ = reply.send(copy);
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Returns how many bytes the lines take that were written to their end.
+pub(super) fn whole_lines(file: &mut File) -> io::Result<u64> {
+    file.rewind()?;
+    let mut reader = BufReader::new(file);
+    let (mut whole, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line)?;
+        if read == 0 || line.last() != Some(&b'\n') {
+            reader.into_inner().seek(SeekFrom::End(0))?;
+            return Ok(whole);
+        }
+        whole += read as u64;
+    }
+}
+
+/// How far a row has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum State {
+    /// No request has left for it.
+    #[default]
+    Open,
+    /// A request may have left, and nothing is known of it.
+    Sent {
+        /// Whether it is sure that nobody had the address before this run.
+        absent: bool,
+    },
+    /// Looking could not settle what became of it.
+    Unknown {
+        /// Whether it is sure that nobody had the address before this run.
+        absent: bool,
+    },
+    /// The row is done.
+    Done(Outcome),
+    /// The row has failed halfway: the mailbox may be there, but not as asked for. A person must look.
+    Halfway,
+}
+
+/// What a journal says.
+#[derive(Debug)]
+pub struct Record {
+    /// What the run was asked to do.
+    pub header: Header,
+    /// How far each row has come.
+    pub rows: Vec<State>,
+    /// Whether all rows have been worked on.
+    pub ended: bool,
+}
+
+impl Record {
+    /// Reads the journal of a run.
+    pub fn read(folder: &Path, run: &str) -> Result<Self> {
+        let mut lines = Lines::open(folder, run)?;
+        let header = lines.header.clone();
+        let mut rows = vec![State::Open; header.rows as usize];
+        let mut ended = false;
+        for line in &mut lines {
+            match line? {
+                Line::Intent { intent, absent, .. } => {
+                    if let Some(state) = rows.get_mut(intent as usize) {
+                        *state = State::Sent { absent };
+                    }
+                }
+                Line::Done(done) => {
+                    if let Some(state) = rows.get_mut(done.row as usize) {
+                        *state = done.state(*state);
+                    }
+                }
+                Line::Retry { .. } => {
+                    ended = false;
+                    for state in rows.iter_mut().filter(|state| **state == State::Done(Outcome::Failed)) {
+                        *state = State::Open;
+                    }
+                }
+                Line::Ended { .. } => ended = true,
+            }
+        }
+        Ok(Record { header, rows, ended })
+    }
+
+    /// Returns how many rows have come to what.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { left: self.header.rows, ..Summary::default() };
+        for state in &self.rows {
+            match state {
+                // It is looked for again.
+                State::Open | State::Sent { .. } | State::Unknown { .. } => {}
+                State::Done(outcome) => summary.count(*outcome),
+                State::Halfway => summary.count(Outcome::Failed),
+            }
+        }
+        summary
+    }
+
+    /// Returns the addresses of rows that are done, in order, as far as `wanted` wants them.
+    pub fn settled(folder: &Path, run: &str, wanted: impl Fn(&Done) -> bool) -> Result<Vec<Fingerprint>> {
+        let lines = Lines::open(folder, run)?;
+        let mut settled = vec![None; lines.header.rows as usize];
+        for line in lines {
+            let (row, print) = match line? {
+                Line::Done(done) if wanted(&done) => (done.row, Some(Fingerprint::of(&Address::told(&done.address)))),
+                Line::Intent { intent: row, .. } | Line::Done(Done { row, .. }) => (row, None),
+                Line::Retry { .. } | Line::Ended { .. } => continue,
+            };
+            if let Some(known) = settled.get_mut(row as usize) {
+                *known = print;
+            }
+        }
+        let mut settled: Vec<_> = settled.into_iter().flatten().collect();
+        settled.sort_unstable();
+        Ok(settled)
+    }
+}
+
+/// The lines of a journal after the first, one after the other, up to the last one that was written to its end.
+pub struct Lines {
+    /// What the run was asked to do.
+    pub header: Header,
+    reader: BufReader<File>,
+    path: PathBuf,
+    number: u64,
+}
+
+impl Lines {
+    /// Opens the journal of a run.
+    pub fn open(folder: &Path, run: &str) -> Result<Self> {
+        let path = path_of(folder, run);
+        // A name with a folder in it is none that was ever printed.
+        let is_name = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let file = match File::open(&path) {
+            Ok(file) if is_name => file,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unreadable(&path, &error)),
+            _ => {
+                return Err(Error::new(Kind::NotFound, format!("there is no run {run}"))
+                    .hint("`mbx bulk list` shows those there are"));
+            }
+        };
+        let mut reader = BufReader::new(file);
+        let mut text = String::new();
+        let read = reader.read_line(&mut text).map_err(|error| unreadable(&path, &error))?;
+        match serde_json::from_str(&text) {
+            Ok(header) if read > 0 && text.ends_with('\n') => Ok(Lines { header, reader, path, number: 1 }),
+            _ => Err(Error::new(Kind::Config, format!("the journal {} has no first line", path.display()))
+                .hint("see with `mbx list` what is there, and start the run again with --if-exists ok")),
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Line>> {
+        let mut text = Vec::new();
+        let read = self.reader.read_until(b'\n', &mut text).map_err(|error| unreadable(&self.path, &error))?;
+        self.number += 1;
+        if read == 0 || text.last() != Some(&b'\n') {
+            return Ok(None);
+        }
+        serde_json::from_slice(&text).map(Some).map_err(|_| {
+            Error::new(Kind::Config, format!("line {} of {} cannot be read", self.number, self.path.display()))
+                .hint("the journal was changed by something else than mbx; see by hand what is there")
+        })
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Config, format!("cannot read the journal {}: {error}", path.display()))
+}
+
+/// Returns the names of all runs, the oldest first.
+pub fn runs(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut runs: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".jsonl")?.to_owned())).collect();
+    runs.sort();
+    Ok(runs)
+}
