@@ -8,6 +8,7 @@ mod conformance;
 mod contract;
 mod hostile;
 mod http;
+mod listing;
 mod program;
 mod replay;
 mod support;
