@@ -4,10 +4,11 @@ pub mod rows;
 mod text;
 
 use std::cmp::Ordering;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use serde::Serialize;
 use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::object::Segment;
@@ -127,12 +128,12 @@ impl Out {
     }
 
     /// Shows a list that is at hand.
-    pub async fn all(&self, shape: &Shape, rows: Vec<Row>) -> Result<()> {
+    pub async fn all<R: Serialize + Send>(&self, shape: &Shape, rows: Vec<R>) -> Result<()> {
         self.list(shape, futures_util::stream::iter(rows.into_iter().map(Ok)).boxed()).await
     }
 
     /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
-    pub async fn list(&self, shape: &Shape, mut rows: Listing<'_, Row>) -> Result<()> {
+    pub async fn list<R: Serialize>(&self, shape: &Shape, mut rows: Listing<'_, R>) -> Result<()> {
         let columns = self.columns(shape, None)?;
         let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
         let mut sink = Sink::new();
@@ -153,11 +154,15 @@ impl Out {
                     self.tell_cut(shown);
                     break;
                 }
-                self.line(&mut sink, &columns, &row)?;
+                match self.format {
+                    Format::Jsonl => sink.json(&row)?,
+                    _ => self.line(&mut sink, &columns, &rows::object(&row))?,
+                }
                 shown += 1;
             }
             return sink.flush();
         }
+        let rows = rows.map_ok(|row| rows::object(&row));
         let mut all: Vec<Row> = match (self.limit, &sort) {
             (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
             _ => rows.try_collect().await?,
@@ -237,9 +242,7 @@ impl Out {
         match self.format {
             Format::Csv => sink.csv(columns.iter().map(|c| guard_formula(&plain(cell(row, c.key))).into_owned())),
             Format::Value => sink.write(format_args!("{}\n", escape(&plain(cell(row, columns[0].key))))),
-            Format::Table | Format::Json | Format::Jsonl => {
-                sink.write(format_args!("{}\n", serde_json::to_string(row).expect("rows are plain JSON")))
-            }
+            Format::Table | Format::Json | Format::Jsonl => sink.json(row),
         }
     }
 
@@ -354,26 +357,44 @@ fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-/// Standard output. A reader that has gone away ends the program quietly.
-struct Sink(BufWriter<io::Stdout>);
+/// Standard output, in pieces of whole rows. A reader that has gone away ends the program quietly.
+struct Sink {
+    out: io::Stdout,
+    rows: Vec<u8>,
+}
+
+/// As much as a pipe holds: one piece, one turn of its reader.
+const PIECE: usize = 64 << 10;
 
 impl Sink {
     fn new() -> Self {
-        Sink(BufWriter::new(io::stdout()))
+        Sink { out: io::stdout(), rows: Vec::new() }
     }
 
     fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
-        check(self.0.write_fmt(text))
+        self.rows.write_fmt(text).expect("writing to memory does not fail");
+        self.flush_piece()
+    }
+
+    fn json(&mut self, row: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.rows, row).expect("rows are plain JSON");
+        self.rows.push(b'\n');
+        self.flush_piece()
     }
 
     fn csv<T: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = T>) -> Result<()> {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        line.write_record(cells).expect("writing to memory does not fail");
-        check(self.0.write_all(&line.into_inner().expect("writing to memory does not fail")))
+        csv::Writer::from_writer(&mut self.rows).write_record(cells).expect("writing to memory does not fail");
+        self.flush_piece()
+    }
+
+    fn flush_piece(&mut self) -> Result<()> {
+        if self.rows.len() < PIECE { Ok(()) } else { self.flush() }
     }
 
     fn flush(&mut self) -> Result<()> {
-        check(self.0.flush())
+        let written = self.out.write_all(&self.rows).and_then(|()| self.out.flush());
+        self.rows.clear();
+        check(written)
     }
 }
 
