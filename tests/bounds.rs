@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
+use futures_util::TryStreamExt;
 use mbx::error::{Effect, Kind};
 use mbx::http::{Credential, Failure, Gate, Http, Method, Options, Redactor};
 use mbx::provider::{Pace, ProviderId};
@@ -29,14 +30,15 @@ fn bomb() -> Vec<u8> {
     bytes
 }
 
-/// Starts a server that answers with a gibibyte and says so beforehand; returns where it listens.
-fn serve_a_gibibyte() -> String {
+/// Starts a server that answers with a gibibyte of blanks after `first` and says so beforehand; returns where it listens.
+fn serve_a_gibibyte(first: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1 << 30).as_bytes());
+            let _ =
+                stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{first}", 1 << 30).as_bytes());
             while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
         }
     });
@@ -71,7 +73,8 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
     for (what, base_url) in [
         ("a gzip bomb", zipped.base_url(ProviderId::Emboux)),
         ("no length", endless.base_url(ProviderId::Emboux)),
-        ("a length", serve_a_gibibyte()),
+        ("a length", serve_a_gibibyte("")),
+        ("an array", serve_a_gibibyte("[1 ")),
     ] {
         let http = Http::new(Options {
             base_url,
@@ -99,8 +102,15 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
             assert!(took < Duration::from_secs(2), "{what}: took {took:?}");
             assert!(grown < 64 * MIB, "{what}: {} MiB", grown / MIB);
         }
+        let (start, before) = (Instant::now(), peak());
+        let mut list = http.read(Method::GET, &["users"]).with_slash().stream::<u8>();
+        let error = list.try_next().await.expect_err(what);
+        let (took, grown) = (start.elapsed(), peak() - before);
+        assert_eq!((error.kind, error.effect), (Kind::Provider, Effect::None), "{what}: {error:?}");
+        assert!(took < Duration::from_secs(2), "{what}: took {took:?}");
+        assert!(grown < 64 * MIB, "{what}: {} MiB", grown / MIB);
     }
     for sandbox in [zipped, endless] {
-        assert_eq!(sandbox.take_seen().len(), 2, "what is too large is not asked for again");
+        assert_eq!(sandbox.take_seen().len(), 3, "what is too large is not asked for again");
     }
 }

@@ -5,12 +5,13 @@
 
 mod wire;
 
+use std::future::ready;
 use std::time::Duration;
 
-use async_stream::try_stream;
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Effect, Error, Kind, Result};
@@ -23,8 +24,8 @@ use crate::provider::{
     any_address,
 };
 use wire::{
-    WireAlias, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword,
-    WireSetQuota, WireSuspension, WireUser, alias_from, domain_from, mailbox_from, with_quota,
+    WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword, WireSetQuota,
+    WireSuspension, alias_from, domain_from, mailbox_from, with_quota,
 };
 
 pub(super) use wire::judge;
@@ -87,31 +88,35 @@ impl Emboux {
         Emboux { http }
     }
 
+    fn wire_domains(&self) -> Listing<'_, WireDomain> {
+        self.http.read(Method::GET, &["domains"]).with_slash().stream()
+    }
+
     async fn wire_domain(&self, name: &DomainName) -> Result<WireDomain> {
-        let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
-        all.into_iter().find(|d| DomainName::told(&d.name) == *name).ok_or_else(|| Error::no_domain(name))
+        let mut found = self.wire_domains().try_filter(|d| ready(DomainName::told(&d.name) == *name));
+        found.try_next().await?.ok_or_else(|| Error::no_domain(name))
     }
 
     /// Reads a listing that takes an optional domain filter.
-    async fn filtered<T: serde::de::DeserializeOwned>(
-        &self,
-        what: &str,
-        domain: Option<&DomainName>,
-    ) -> Result<Vec<T>> {
-        let call = self.http.read(Method::GET, &[what]).with_slash();
-        match domain {
-            None => call.json().await,
-            Some(name) => {
-                let id = self.wire_domain(name).await?.id.to_string();
-                call.query(&[("domain_id", &id)]).json().await
-            }
-        }
+    fn filtered<'a, T: DeserializeOwned + Send + 'static>(
+        &'a self,
+        what: &'a str,
+        domain: Option<&'a DomainName>,
+    ) -> Listing<'a, T> {
+        let call = async move {
+            let call = self.http.read(Method::GET, &[what]).with_slash();
+            Ok(match domain {
+                None => call.stream(),
+                Some(name) => call.query(&[("domain_id", &self.wire_domain(name).await?.id.to_string())]).stream(),
+            })
+        };
+        stream::once(call).try_flatten().boxed()
     }
 
     /// Returns a mailbox as the list shows it.
     async fn listed(&self, address: &Address) -> Result<Mailbox> {
-        let all = self.list_mailboxes(Some(address.domain())).try_collect::<Vec<_>>().await?;
-        all.into_iter().find(|m| m.address == *address).ok_or_else(|| Error::no_mailbox(address))
+        let mut found = self.list_mailboxes(Some(address.domain())).try_filter(|m| ready(m.address == *address));
+        found.try_next().await?.ok_or_else(|| Error::no_mailbox(address))
     }
 
     /// Sends what concerns one mailbox. Whether paths regard case is not documented: where the lower case is not found,
@@ -143,17 +148,12 @@ impl Provider for Emboux {
     }
 
     async fn check_account(&self) -> Result<String> {
-        let domains: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
-        Ok(format!("a key that sees {} domains", domains.len()))
+        let domains = self.wire_domains().try_fold(0, |count, _| ready(Ok(count + 1))).await?;
+        Ok(format!("a key that sees {domains} domains"))
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        try_stream! {
-            for user in self.filtered::<WireUser>("users", domain).await? {
-                yield mailbox_from(user);
-            }
-        }
-        .boxed()
+        self.filtered("users", domain).map_ok(mailbox_from).boxed()
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -203,13 +203,7 @@ impl Provider for Emboux {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        try_stream! {
-            let all: Vec<WireDomain> = self.http.read(Method::GET, &["domains"]).with_slash().json().await?;
-            for domain in all {
-                yield domain_from(domain);
-            }
-        }
-        .boxed()
+        self.wire_domains().map_ok(domain_from).boxed()
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -246,12 +240,7 @@ impl Provider for Emboux {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        try_stream! {
-            for alias in self.filtered::<WireAlias>("aliases", Some(domain)).await? {
-                yield alias_from(alias);
-            }
-        }
-        .boxed()
+        self.filtered("aliases", Some(domain)).map_ok(alias_from).boxed()
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {

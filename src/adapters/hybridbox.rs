@@ -106,6 +106,7 @@ pub(super) static SPEC: Spec = Spec {
     },
 };
 
+#[derive(Clone)]
 pub(super) struct Hybridbox {
     http: Http,
     account_id: String,
@@ -138,13 +139,17 @@ impl Hybridbox {
         search: Option<&'a str>,
     ) -> Listing<'a, WireMailbox> {
         let filters = [("domain", domain.map(DomainName::as_str)), ("workspace_id", workspace_id), ("search", search)];
-        let fetch = move |number: u32| async move {
-            let call = self.read(&["mailboxes"]).query(&[("page", &number.to_string()), ("page_size", PAGE_SIZE)]);
-            let filters: Vec<_> = filters.iter().filter_map(|&(name, value)| Some((name, value?))).collect();
-            Ok(call.query(&filters).json::<WirePage<WireMailbox>>().await?.of(number))
+        let filters = filters.map(|(name, value)| Some((name, value?.to_owned())));
+        let fetch = move |this: Self, number: u32| {
+            let filters = filters.clone();
+            async move {
+                let call = this.read(&["mailboxes"]).query(&[("page", &number.to_string()), ("page_size", PAGE_SIZE)]);
+                let filters: Vec<_> = filters.iter().flatten().map(|(name, value)| (*name, value.as_str())).collect();
+                Ok(call.query(&filters).json::<WirePage<WireMailbox>>().await?.of(number))
+            }
         };
         // That a name does as `domain` is inferred; were it ignored, the mailboxes of all domains would come.
-        pages(|mailbox: &WireMailbox| mailbox.id.clone(), fetch)
+        pages(self, |mailbox: &WireMailbox| mailbox.id.clone(), fetch)
             .try_filter(move |m| std::future::ready(domain.is_none_or(|name| m.address().domain() == name)))
             .boxed()
     }
@@ -164,14 +169,18 @@ impl Hybridbox {
     }
 
     /// Reads a list that is on no page: a page object or a bare array.
-    fn inferred<'a, T: DeserializeOwned + Send + 'a>(&'a self, what: &'a str, id: fn(&T) -> String) -> Listing<'a, T> {
-        pages(id, move |number| async move {
+    fn inferred<T: DeserializeOwned + Send + 'static>(
+        &self,
+        what: &'static str,
+        id: fn(&T) -> String,
+    ) -> Listing<'_, T> {
+        pages(self, id, move |this, number| async move {
             // Its parameters are not known either; the first page asks for none.
-            let (call, page) = (self.read(&[what]), number.to_string());
+            let (call, page) = (this.read(&[what]), number.to_string());
             let call = if number == 1 { call } else { call.query(&[("page", &page)]) };
             Ok(match call.json().await? {
                 WireList::Page(page) => page.of(number),
-                WireList::Bare(items) => Page { items, more: false },
+                WireList::Bare(items) => Page { items, more: false, total: None },
             })
         })
     }

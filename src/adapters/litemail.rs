@@ -88,6 +88,7 @@ pub(super) static SPEC: Spec = Spec {
     },
 };
 
+#[derive(Clone)]
 pub(super) struct Litemail {
     http: Http,
     legacy: bool,
@@ -144,10 +145,11 @@ impl Provider for Litemail {
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
         let rows = pages(
+            self,
             |row: &WireRow| ["id", "email", "username"].map(|name| row.text(name)),
-            move |number| async move {
-                let page = self.page("mailboxes", number).await?;
-                Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), more: page.more })
+            |this, number| async move {
+                let page = this.page("mailboxes", number).await?;
+                Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), ..page })
             },
         );
         rows.try_filter_map(move |row| async move {
@@ -209,7 +211,11 @@ impl Provider for Litemail {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        let rows = pages(|row: &WireRow| row.text("domain"), move |number| self.page("domains", number));
+        let rows = pages(
+            self,
+            |row: &WireRow| row.text("domain"),
+            |this, number| async move { this.page("domains", number).await },
+        );
         rows.map_ok(domain_from).boxed()
     }
 

@@ -92,6 +92,7 @@ pub(super) static SPEC: Spec = Spec {
     },
 };
 
+#[derive(Clone)]
 pub(super) struct Qboxmail {
     http: Http,
     customer_code: Option<String>,
@@ -104,21 +105,26 @@ impl Qboxmail {
 
     /// Lists a collection; `search` is no exact match. A collection that is empty may answer 404.
     fn list<'a>(&'a self, path: &'a [&'a str], search: Option<&'a DomainName>) -> Listing<'a, WireResource> {
-        pages(
-            |resource: &WireResource| resource.code.clone(),
-            move |number| async move {
-                let search = search.map(|name| ("query", name.as_str()));
-                let call = self.http.read(Method::GET, path).query(&[("page", &number.to_string()), ("per", PER)]);
+        let path: Vec<String> = path.iter().map(|&segment| segment.to_owned()).collect();
+        let search = search.cloned();
+        let fetch = move |this: Self, number: u32| {
+            let (path, search) = (path.clone(), search.clone());
+            async move {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                let search = search.as_ref().map(|name| ("query", name.as_str()));
+                let call = this.http.read(Method::GET, &path).query(&[("page", &number.to_string()), ("per", PER)]);
                 let Some(list) = envelope(call.query(search.as_slice())).await? else {
-                    if path.len() > 3 && self.one(&path[..3]).await?.is_none() {
+                    if path.len() > 3 && this.one(&path[..3]).await?.is_none() {
                         return Err(Error::new(Kind::NotFound, "the domain is gone, or this token does not see it"));
                     }
-                    return Ok(Page { items: Vec::new(), more: false });
+                    return Ok(Page { items: Vec::new(), more: false, total: None });
                 };
-                let pages = list.pagination.and_then(|pagination| pagination.total_pages);
-                Ok(Page { items: list.resources, more: pages.is_some_and(|pages| number < pages) })
-            },
-        )
+                let told = list.pagination;
+                let more = told.as_ref().and_then(|told| told.total_pages).is_some_and(|pages| number < pages);
+                Ok(Page { items: list.resources, more, total: told.and_then(|told| told.total_records) })
+            }
+        };
+        pages(self, |resource: &WireResource| resource.code.clone(), fetch)
     }
 
     /// Lists what one domain holds, or what all do.

@@ -72,7 +72,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
                     Some(domain) => opened.provider.list_aliases(domain),
                     None => futures_util::stream::empty().boxed(),
                 },
-                |item, source| rows::alias(item, source, None),
+                |item, source| rows::alias(&item, source, None),
             )
             .await;
         }

@@ -273,7 +273,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     }
     if survey.rows == 0 {
         app.out.note(&format!("{} has no rows", input.name));
-        return app.out.all(&rows::BULK, Vec::new()).await;
+        return app.out.all(&rows::BULK, Vec::<Row>::new()).await;
     }
     ask(app, spec, &profile, survey.rows).await?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());

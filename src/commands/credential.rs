@@ -52,7 +52,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
                 Op::ListCredentials,
                 None,
                 |opened, _| opened.provider.list_credentials(),
-                |item, source| rows::credential(item, source, None),
+                |item, source| rows::credential(&item, source, None),
             )
             .await
         }

@@ -95,7 +95,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
                 Op::ListDomains,
                 None,
                 |opened, _| opened.provider.list_domains(),
-                |item, source| rows::domain(item, source, None),
+                |item, source| rows::domain(&item, source, None),
             )
             .await;
         }

@@ -1,28 +1,31 @@
 //! Lists over one profile, as they arrive, or over several, all read at once and shown in the order of the profiles.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, future};
+use serde::Serialize;
 
 use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
-use crate::output::{Row, Shape, Source};
+use crate::output::{Shape, Source};
 use crate::provider::{Listing, Op};
 
 /// Lists what `read` finds in each chosen profile, in one domain if one is given.
-pub(crate) async fn show<T: Send + 'static>(
+pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
     app: &mut App,
     shape: &Shape,
     op: Op,
     domain: Option<&DomainName>,
     read: impl for<'a> Fn(&'a Opened, Option<&'a DomainName>) -> Listing<'a, T>,
-    row: impl Fn(&T, &Source) -> Row + Send + Sync + Clone + 'static,
+    row: impl Fn(T, &Arc<Source>) -> R + Send + Sync,
 ) -> Result<()> {
     let profiles = app.profiles()?;
     let count = profiles.len();
     if count == 1 {
         let opened = app.open_one().await?;
-        let source = opened.source();
-        let shown = app.out.list(shape, read(&opened, domain).map_ok(move |item| row(&item, &source)).boxed()).await;
+        let source = Arc::new(opened.source());
+        let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source)).boxed()).await;
         app.tell_notes(&opened, op, shown.is_ok());
         close(&opened).await;
         return shown;
@@ -40,8 +43,8 @@ pub(crate) async fn show<T: Send + 'static>(
     for (profile, list) in opened.iter().zip(lists) {
         match list {
             Ok(list) => {
-                let source = profile.source();
-                rows.extend(list.iter().map(|item| row(item, &source)));
+                let source = Arc::new(profile.source());
+                rows.extend(list.into_iter().map(|item| row(item, &source)));
             }
             Err(error) => failures.push(error),
         }

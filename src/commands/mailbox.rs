@@ -10,7 +10,8 @@ use super::{IfExists, IfMissing, planned, refuse_unless, show_password, show_rem
 use crate::app::{App, Opened};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
-use crate::output::{Outcome, Row, rows};
+use crate::output::rows::{self, MailboxRow};
+use crate::output::{Outcome, Row};
 use crate::provider::{Op, PasswordRule, Provider};
 
 #[derive(Debug, Subcommand)]
@@ -140,7 +141,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             Op::ListMailboxes,
             domain.as_ref(),
             |opened, domain| opened.provider.list_mailboxes(domain),
-            |item, source| rows::mailbox(item, source, None),
+            |item, source| MailboxRow { item, source: source.clone(), outcome: None },
         )
         .await;
     }

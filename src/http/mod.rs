@@ -15,10 +15,12 @@
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
 //! of the credential; when it is longer than two minutes, they fail at once until it is over.
 
+mod array;
 mod pace;
 mod pages;
 mod redact;
 mod reply;
+mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -26,8 +28,11 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -36,6 +41,7 @@ use tokio::time::{Instant, timeout};
 
 use pace::PATIENCE;
 
+pub use array::Items;
 pub use pace::{Gate, Pace};
 pub use pages::{Listing, Page, pages};
 pub use redact::{Learned, Redactor};
@@ -356,7 +362,11 @@ enum Body {
     Form(Vec<(String, String)>),
 }
 
-/// A request being put together; one of [`Call::json`], [`Call::text`], [`Call::done`] and [`Call::reply`] sends it.
+/// What makes something of an answer that has begun.
+type Read<R> = for<'c> fn(&'c Call<'_>, Response) -> BoxFuture<'c, Result<R>>;
+
+/// A request being put together; one of [`Call::json`], [`Call::text`], [`Call::done`],
+/// [`Call::stream`] and [`Call::reply`] sends it.
 #[must_use]
 pub struct Call<'h> {
     http: &'h Http,
@@ -426,6 +436,11 @@ impl Call<'_> {
 
     /// Sends, and returns the answer once the adapter's judge has found nothing wrong with it.
     pub async fn reply(self) -> Result<Reply> {
+        self.send(|call, response| call.whole(response, Vec::new()).boxed()).await
+    }
+
+    /// Sends, as often as the policy allows, until `read` has made something of an answer.
+    async fn send<R>(&self, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
         let url = format!("{}{}", shared.base_url, self.path.clone()?);
         if self.is_write && shared.dry_run && !self.in_dry_run {
@@ -448,10 +463,10 @@ impl Call<'_> {
             .with_max_delay(Duration::from_millis(last))
             .with_max_times(REPEATS)
             .with_jitter();
-        (|| self.attempt(&url)).retry(waits).when(repeatable).await
+        (|| self.attempt(&url, read)).retry(waits).when(repeatable).await
     }
 
-    async fn attempt(&self, url: &str) -> Result<Reply> {
+    async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
         let _slot = shared.gate.pass().await?;
@@ -463,16 +478,17 @@ impl Call<'_> {
         let began = Instant::now();
         let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
         let result = match timeout(first_byte, request.send()).await {
-            Ok(Ok(response)) => self.receive(response, began).await,
+            Ok(Ok(response)) => {
+                self.note_time(&response, began);
+                let status = response.status();
+                read(self, response).await.map(|read| (status, read))
+            }
             Ok(Err(error)) => Err(self.lost(error)),
             Err(_) => Err(self.maybe_done(format!("no answer began within {first_byte:?}"))),
         };
         let took = began.elapsed().as_millis();
         match &result {
-            Ok(reply) => {
-                tracing::info!(target: "mbx::http", "{shown} → {} in {took} ms", reply.status);
-                tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
-            }
+            Ok((status, _)) => tracing::info!(target: "mbx::http", "{shown} → {status} in {took} ms"),
             Err(error) => {
                 let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
                 let status =
@@ -483,7 +499,7 @@ impl Call<'_> {
         if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after).filter(|_| !shared.no_wait) {
             shared.gate.pause(wait);
         }
-        result
+        result.map(|(_, read)| read)
     }
 
     fn signed(&self, url: &str) -> Result<reqwest::RequestBuilder> {
@@ -527,22 +543,22 @@ impl Call<'_> {
         })
     }
 
-    async fn receive(&self, mut response: reqwest::Response, sent: Instant) -> Result<Reply> {
+    /// Sets the server's clock by its answer.
+    fn note_time(&self, response: &Response, sent: Instant) {
+        if let Some(date) = reply::date(response.headers(), "date").and_then(|date| Timestamp::try_from(date).ok()) {
+            let clock = Clock { date, sent, received: Instant::now() };
+            *self.http.shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
+        }
+    }
+
+    /// Reads the rest of an answer whose body begins with `body`, and judges it.
+    async fn whole(&self, mut response: Response, mut body: Vec<u8>) -> Result<Reply> {
         let shared = &self.http.shared;
         let (status, headers) = (response.status(), response.headers().clone());
-        if let Some(date) = reply::date(&headers, "date").and_then(|date| Timestamp::try_from(date).ok()) {
-            let clock = Clock { date, sent, received: Instant::now() };
-            *shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
-        }
-        let too_large = || {
-            let mut error = self.maybe_done(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
-            error.kind = Kind::Provider;
-            error
-        };
+        let too_large = || self.odd(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
         if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
             return Err(too_large());
         }
-        let mut body = Vec::new();
         let reading = async {
             while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(error))? {
                 if body.len() + chunk.len() > BODY_MAX {
@@ -559,7 +575,10 @@ impl Call<'_> {
         let reply = Reply { status, headers, body };
         match Failure::of((shared.judge)(&reply), &reply) {
             Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
-            None => Ok(reply),
+            None => {
+                tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
+                Ok(reply)
+            }
         }
     }
 
@@ -584,6 +603,13 @@ impl Call<'_> {
         let mut error = Error::new(Kind::Network, "");
         error.provider_message = Some(words);
         error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
+    }
+
+    /// Returns the error of an answer that makes no sense.
+    fn odd(&self, words: String) -> Error {
+        let mut error = self.maybe_done(words);
+        error.kind = Kind::Provider;
+        error
     }
 
     /// Returns the method and the URL as they may be shown.

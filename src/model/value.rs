@@ -95,7 +95,7 @@ pub enum Stamp {
     /// A moment with its offset.
     Zoned(Timestamp, String),
     /// A date and time whose zone the provider does not tell.
-    Civil(DateTime),
+    Civil(DateTime, String),
     /// Text that is no time we can read.
     Text(String),
 }
@@ -104,11 +104,13 @@ impl Stamp {
     /// Reads a time leniently; never fails.
     pub fn told(text: &str) -> Self {
         let text = text.trim();
-        if let Ok(instant) = text.parse::<Timestamp>() {
-            return Stamp::Zoned(instant, text.replacen(' ', "T", 1));
+        // A failed parse costs more than a good one, and most of a long list's times have no offset.
+        let may_have_offset = text.get(10..).is_none_or(|time| time.contains(['Z', 'z', '+', '-']));
+        if may_have_offset && let Ok(instant) = text.parse::<Timestamp>() {
+            return Stamp::Zoned(instant, with_t(text));
         }
         match text.parse::<DateTime>() {
-            Ok(civil) => Stamp::Civil(civil),
+            Ok(civil) => Stamp::Civil(civil, with_t(text)),
             Err(_) => Stamp::Text(text.chars().take(64).collect()),
         }
     }
@@ -117,7 +119,7 @@ impl Stamp {
     pub fn instant(&self) -> Option<Timestamp> {
         match self {
             Stamp::Zoned(instant, _) => Some(*instant),
-            Stamp::Civil(_) | Stamp::Text(_) => None,
+            Stamp::Civil(..) | Stamp::Text(_) => None,
         }
     }
 
@@ -125,17 +127,21 @@ impl Stamp {
     pub fn sort_key(&self) -> Option<i64> {
         match self {
             Stamp::Zoned(instant, _) => Some(instant.as_second()),
-            Stamp::Civil(civil) => civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_second()),
+            Stamp::Civil(civil, _) => civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_second()),
             Stamp::Text(_) => None,
         }
     }
 }
 
+/// Returns a time as RFC 3339 writes it, where a blank stands between date and time.
+fn with_t(text: &str) -> String {
+    text.replacen(' ', "T", 1)
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stamp::Zoned(_, text) | Stamp::Text(text) => f.write_str(text),
-            Stamp::Civil(civil) => civil.fmt(f),
+            Stamp::Zoned(_, text) | Stamp::Civil(_, text) | Stamp::Text(text) => f.write_str(text),
         }
     }
 }

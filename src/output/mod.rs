@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use serde::Serialize;
 use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::object::Segment;
@@ -148,12 +149,12 @@ impl Out {
     }
 
     /// Shows a list that is at hand.
-    pub async fn all(&self, shape: &Shape, rows: Vec<Row>) -> Result<()> {
+    pub async fn all<R: Serialize + Send>(&self, shape: &Shape, rows: Vec<R>) -> Result<()> {
         self.list(shape, futures_util::stream::iter(rows.into_iter().map(Ok)).boxed()).await
     }
 
     /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
-    pub async fn list(&self, shape: &Shape, mut rows: Listing<'_, Row>) -> Result<()> {
+    pub async fn list<R: Serialize>(&self, shape: &Shape, mut rows: Listing<'_, R>) -> Result<()> {
         let columns = self.columns(shape, None)?;
         let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
         let mut sink = Sink::new();
@@ -174,11 +175,15 @@ impl Out {
                     self.tell_cut(shown);
                     break;
                 }
-                self.line(&mut sink, &columns, &row)?;
+                match self.format {
+                    Format::Jsonl => sink.json(&row)?,
+                    _ => self.line(&mut sink, &columns, &rows::object(&row))?,
+                }
                 shown += 1;
             }
             return sink.flush();
         }
+        let rows = rows.map_ok(|row| rows::object(&row));
         let mut all: Vec<Row> = match (self.limit, &sort) {
             (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
             _ => rows.try_collect().await?,
@@ -264,10 +269,7 @@ impl Out {
                 sink.csv(columns.iter().map(|c| guard_formula(&escape(&plain(cell(row, c.key)))).into_owned()))
             }
             Format::Value => sink.write(format_args!("{}\n", escape(&plain(cell(row, columns[0].key))))),
-            Format::Table | Format::Json | Format::Jsonl => {
-                let text = serde_json::to_string(row).expect("rows are plain JSON");
-                sink.write(format_args!("{}\n", escape_json(&text)))
-            }
+            Format::Table | Format::Json | Format::Jsonl => sink.json(row),
         }
     }
 

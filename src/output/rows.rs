@@ -1,6 +1,9 @@
 //! From the model to rows: the JSON object of each thing, the same keys always, and the columns it has as a table.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
+
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::model::ProviderId;
@@ -285,28 +288,65 @@ pub fn row(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Row {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+/// Builds a row from what serializes to an object.
+pub fn object(item: &impl Serialize) -> Row {
+    match value(item) {
+        Value::Object(row) => row,
+        other => row([("value", other)]),
+    }
+}
+
+/// A mailbox with where it comes from and what became of it. It is written as it stands where the format allows that:
+/// building a [`Row`] for each of a million mailboxes would take most of the time.
+pub struct MailboxRow<M, S> {
+    /// The mailbox.
+    pub item: M,
+    /// The account it comes from.
+    pub source: S,
+    /// What became of it; `None` for a mailbox that was only read.
+    pub outcome: Option<Outcome>,
+}
+
+impl<M: Borrow<Mailbox>, S: Borrow<Source>> Serialize for MailboxRow<M, S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let Source { provider, profile } = self.source.borrow();
+        let Mailbox {
+            address,
+            id,
+            status,
+            first_name,
+            last_name,
+            admin,
+            quota,
+            aliases,
+            created_at,
+            updated_at,
+            extra,
+        } = self.item.borrow();
+        let mut row = serializer.serialize_struct("mailbox", 16)?;
+        row.serialize_field("outcome", &self.outcome)?;
+        row.serialize_field("address", address)?;
+        row.serialize_field("local_part", address.local_part())?;
+        row.serialize_field("domain", address.domain())?;
+        row.serialize_field("provider", provider)?;
+        row.serialize_field("profile", profile)?;
+        row.serialize_field("id", id)?;
+        row.serialize_field("status", status)?;
+        row.serialize_field("first_name", first_name)?;
+        row.serialize_field("last_name", last_name)?;
+        row.serialize_field("admin", admin)?;
+        row.serialize_field("quota", quota)?;
+        row.serialize_field("aliases", aliases)?;
+        row.serialize_field("created_at", created_at)?;
+        row.serialize_field("updated_at", updated_at)?;
+        row.serialize_field("extra", extra)?;
+        row.end()
+    }
+}
+
 /// Returns a mailbox as a row; the outcome is null for a mailbox that was only read.
 pub fn mailbox(item: &Mailbox, source: &Source, outcome: Option<Outcome>) -> Row {
-    let Mailbox { address, id, status, first_name, last_name, admin, quota, aliases, created_at, updated_at, extra } =
-        item;
-    row([
-        ("outcome", value(&outcome)),
-        ("address", value(address)),
-        ("local_part", value(&address.local_part())),
-        ("domain", value(address.domain())),
-        ("provider", value(&source.provider)),
-        ("profile", value(&source.profile)),
-        ("id", value(id)),
-        ("status", value(status)),
-        ("first_name", value(first_name)),
-        ("last_name", value(last_name)),
-        ("admin", value(admin)),
-        ("quota", value(quota)),
-        ("aliases", value(aliases)),
-        ("created_at", value(created_at)),
-        ("updated_at", value(updated_at)),
-        ("extra", value(extra)),
-    ])
+    object(&MailboxRow { item, source, outcome })
 }
 
 /// Returns a domain as a row.
@@ -365,10 +405,7 @@ pub fn credential(item: &Credential, source: &Source, outcome: Option<Outcome>) 
 
 /// Returns a DNS record as a row.
 pub fn dns(item: &DnsRecord, domain: &crate::model::DomainName, source: &Source) -> Row {
-    let mut row = match value(item) {
-        Value::Object(row) => row,
-        other => row([("value", other)]),
-    };
+    let mut row = object(item);
     for (key, value) in
         [("domain", json!(domain)), ("provider", json!(source.provider)), ("profile", json!(source.profile))]
     {

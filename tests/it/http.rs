@@ -47,7 +47,7 @@ fn options(base_url: &str) -> Options {
 }
 
 /// Returns a sender that is as fast as the machine allows, changed as the test needs it.
-fn sender(base_url: &str, change: impl FnOnce(&mut Options)) -> Http {
+pub(crate) fn sender(base_url: &str, change: impl FnOnce(&mut Options)) -> Http {
     let mut options = options(base_url);
     change(&mut options);
     Http::new(options).expect("the options are good")
@@ -96,7 +96,7 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: impl Into<Vec<u8>
 }
 
 /// Starts a server that lets `script` do what it likes with each connection, and counts them.
-async fn serve(
+pub(crate) async fn serve(
     script: impl Fn(usize, TcpStream) -> BoxFuture<'static, io::Result<()>> + Send + 'static,
 ) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -112,7 +112,7 @@ async fn serve(
 }
 
 /// Starts a server that answers each request with these bytes and closes the connection.
-async fn serve_bytes(bytes: impl Into<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
+pub(crate) async fn serve_bytes(bytes: impl Into<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
     let bytes: Arc<[u8]> = Arc::from(bytes.into());
     serve(move |_, stream| respond(stream, bytes.clone()).boxed()).await
 }
@@ -124,7 +124,7 @@ async fn respond(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: Arc<[u8
 }
 
 /// Reads one request.
-async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+pub(crate) async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let (mut head, mut byte) = (String::new(), [0]);
     while !head.ends_with("\r\n\r\n") {
         stream.read_exact(&mut byte).await?;
@@ -134,7 +134,7 @@ async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     stream.read_exact(&mut vec![0; length.parse().expect("a number")]).await.map(drop)
 }
 
-fn reply(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn reply(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.as_ref().len());
     [head.as_bytes(), body.as_ref()].concat()
 }

@@ -9,6 +9,7 @@ mod conformance;
 mod contract;
 mod hostile;
 mod http;
+mod listing;
 mod machine;
 mod program;
 mod replay;

@@ -125,7 +125,8 @@ pub(super) struct WireNewCredential<'a> {
 impl<T> WirePage<T> {
     /// Returns the page with this number. Its size is the one in the answer, which may be less than was asked for.
     pub(super) fn of(self, number: u32) -> Page<T> {
-        Page { more: u64::from(number).saturating_mul(self.page_size) < self.total, items: self.items }
+        let more = u64::from(number).saturating_mul(self.page_size) < self.total;
+        Page { items: self.items, more, total: Some(self.total) }
     }
 }
 

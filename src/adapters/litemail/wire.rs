@@ -60,7 +60,7 @@ impl WireRows {
             }
             WireRows::Nothing => (Vec::new(), None),
         };
-        Page { items, more: total.is_some_and(|total| u64::from(number) < total) }
+        Page { items, more: total.is_some_and(|total| u64::from(number) < total), total }
     }
 }
 

@@ -1,0 +1,283 @@
+//! Long lists: an array that is read while it arrives, and pages that shift while they are read.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use mbx::error::{Error, Kind, Result};
+use mbx::http::{Http, Items, Method, Page, pages};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep};
+
+use crate::http::{reply, sender, serve, serve_bytes, swallow};
+use crate::support::assert_kind;
+
+/// Reads a list to its end: what came, and how it ended.
+async fn read(http: &Http) -> (Vec<Value>, Result<()>) {
+    let mut items = Vec::new();
+    let mut list = http.read(Method::GET, &["users"]).with_slash().stream();
+    loop {
+        match list.try_next().await {
+            Ok(Some(item)) => items.push(item),
+            Ok(None) => return (items, Ok(())),
+            Err(error) => return (items, Err(error)),
+        }
+    }
+}
+
+/// Cuts a text into items, piece by piece.
+fn cut<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Value>, String> {
+    let (mut items, mut found) = (Items::default(), Vec::new());
+    for piece in pieces {
+        items.push(piece);
+        while let Some(item) = items.next()? {
+            found.push(serde_json::from_slice(item).map_err(|error| error.to_string())?);
+        }
+    }
+    items.end().map(|()| found)
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = r#"[\[\]{},:"\\ \n/aé東😀]{0,8}"#;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((text, inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn items_are_the_same_wherever_the_pieces_end(
+        items in prop::collection::vec(any_json(), 0..5),
+        pretty in any::<bool>(),
+    ) {
+        let text = if pretty { serde_json::to_string_pretty(&items) } else { serde_json::to_string(&items) };
+        let text = text.expect("it is JSON").into_bytes();
+        for at in 0..=text.len() {
+            let (head, tail) = text.split_at(at);
+            prop_assert_eq!(cut([head, tail]), Ok(items.clone()));
+            prop_assert!(at == text.len() || cut([head]).is_err(), "half a list is no list");
+        }
+        prop_assert_eq!(cut(text.chunks(1)), Ok(items));
+    }
+
+    #[test]
+    fn bytes_are_taken_for_a_list_when_they_are_one_and_never_else(
+        bytes in r#"[ \n]{0,2}\[?([\[\]{},:"\\ 1a]|null|"a"|\{"a":1\}){0,8}\]?[ \n]{0,2}"#,
+    ) {
+        let whole: Option<Vec<Value>> = serde_json::from_str(&bytes).ok();
+        prop_assert_eq!(cut(bytes.as_bytes().chunks(1)).ok(), whole);
+    }
+}
+
+#[tokio::test]
+async fn whatever_comes_instead_of_a_list_has_its_meaning() {
+    let long = format!(r#"[1,"{}",2]"#, "x".repeat(64 << 10));
+    let blanks = format!("[1,{}2]", " ".repeat(64 << 10));
+    // What comes; how many items are read; what is wrong then.
+    let table: &[(&str, usize, Option<Kind>)] = &[
+        ("[]", 0, None),
+        (" [ ] \n", 0, None),
+        (r#"[1,"]",{"a":[1]}]"#, 3, None),
+        ("", 0, Some(Kind::Provider)),
+        ("null", 0, Some(Kind::Provider)),
+        ("true", 0, Some(Kind::Provider)),
+        (r#"{"items":[]}"#, 0, Some(Kind::Provider)),
+        ("<html><body>sorry</body></html>", 0, Some(Kind::Provider)),
+        ("[", 0, Some(Kind::Provider)),
+        ("[1,2", 1, Some(Kind::Provider)),
+        ("[1,2,", 2, Some(Kind::Provider)),
+        ("[1,2,]", 2, Some(Kind::Provider)),
+        ("[,1]", 0, Some(Kind::Provider)),
+        ("[1,nul,2]", 1, Some(Kind::Provider)),
+        ("[1,[2}]", 1, Some(Kind::Provider)),
+        ("[1,2}]", 1, Some(Kind::Provider)),
+        ("[1,2]]", 2, Some(Kind::Provider)),
+        ("[1,2] and more", 2, Some(Kind::Provider)),
+        (&long, 1, Some(Kind::Provider)),
+        (&blanks, 1, Some(Kind::Provider)),
+    ];
+    for (body, count, kind) in table {
+        let begin: String = body.chars().take(40).collect();
+        let (base_url, _) = serve_bytes(reply("200 OK\r\nconnection: close", body)).await;
+        let (items, end) = read(&sender(&base_url, |_| {})).await;
+        assert_eq!((items.len(), end.as_ref().err().map(|error| error.kind)), (*count, *kind), "{begin}: {end:?}");
+        if let Err(error) = end {
+            assert!(error.provider_message.as_deref().is_some_and(|words| !words.is_empty()), "{begin}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_judged_before_a_list_is_looked_for() {
+    for (head, kind) in [("401 No", Kind::Auth), ("404 Not Found", Kind::NotFound), ("503 Later", Kind::Provider)] {
+        let (base_url, count) = serve_bytes(reply(&format!("{head}\r\nconnection: close"), "[1,2]")).await;
+        let (items, end) = read(&sender(&base_url, |_| {})).await;
+        assert_kind(end, kind);
+        let attempts = if kind == Kind::Provider { 4 } else { 1 };
+        assert_eq!((items.len(), count.load(Ordering::SeqCst)), (0, attempts), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_is_asked_for_again_until_its_first_item_and_never_after() {
+    for (begin, attempts, items) in [("", 4, 0), ("[", 4, 0), (r#"[{"a":"#, 4, 0), ("[1,", 1, 1), ("[1,2,3", 1, 2)] {
+        let (base_url, count) = serve_bytes(format!("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{begin}")).await;
+        let (found, end) = read(&sender(&base_url, |_| {})).await;
+        assert_kind(end, Kind::Network);
+        assert_eq!((count.load(Ordering::SeqCst), found.len()), (attempts, items), "{begin}");
+    }
+}
+
+/// Starts a server whose list begins and then goes on with `piece` every `pause`, for ever.
+async fn drip(piece: &'static [u8], pause: Duration) -> (String, Arc<AtomicUsize>) {
+    serve(move |_, mut stream| {
+        async move {
+            swallow(&mut stream).await?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n[0").await?;
+            loop {
+                stream.write_all(piece).await?;
+                sleep(pause).await;
+            }
+        }
+        .boxed()
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_drips_is_given_up() {
+    let second = Duration::from_secs(1);
+    for (piece, pause) in [(&b",1"[..], second), (b"0", second), (b",1", second * 1000), (b" ", second / 2)] {
+        let (base_url, count) = drip(piece, pause).await;
+        let (start, http) = (Instant::now(), sender(&base_url, |_| {}));
+        let (items, end) = read(&http).await;
+        let error = assert_kind(end, Kind::Network);
+        assert!(error.provider_message.as_deref().is_some_and(|words| words.contains("of waiting")), "{error:?}");
+        // One attempt where an item had come, four where none had.
+        let attempts = if items.is_empty() { 4 } else { 1 };
+        assert_eq!(count.load(Ordering::SeqCst), attempts);
+        assert!(start.elapsed() < Duration::from_secs(130 * attempts as u64), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_slowly_is_not_the_server_being_slow() {
+    let body = format!("[{}1]", "1,".repeat(200_000));
+    let (base_url, _) = serve_bytes(reply("200 OK\r\nconnection: close", body)).await;
+    let http = sender(&base_url, |_| {});
+    let mut list = http.read(Method::GET, &["users"]).with_slash().stream::<u8>();
+    let mut count = 0;
+    while list.try_next().await.expect("the list is fine").is_some() {
+        count += 1;
+        if count % 50_000 == 0 {
+            sleep(Duration::from_secs(3600)).await;
+        }
+    }
+    assert_eq!(count, 200_001);
+}
+
+// Pages
+
+/// What is on a page, whether there is more, and the total it tells.
+type Answer = (&'static [u32], bool, u64);
+
+/// A list whose pages are told for each request in turn.
+#[derive(Clone)]
+struct Told {
+    pages: Arc<[Answer]>,
+    asked: Arc<Mutex<Vec<u32>>>,
+    next: Arc<AtomicU32>,
+}
+
+impl Told {
+    fn new(pages: &[Answer]) -> Self {
+        Told { pages: pages.into(), asked: Arc::default(), next: Arc::default() }
+    }
+
+    fn list(&self) -> mbx::http::Listing<'_, u32> {
+        pages(
+            self,
+            |item| *item,
+            |told: Self, number| async move {
+                told.asked.lock().expect("no panic").push(number);
+                let next = told.next.fetch_add(1, Ordering::SeqCst) as usize;
+                let found = told.pages.get(next);
+                let (items, more, total) = found.ok_or_else(|| Error::new(Kind::Internal, "asked too often"))?;
+                Ok(Page { items: items.to_vec(), more: *more, total: Some(*total) })
+            },
+        )
+    }
+
+    fn asked(&self) -> Vec<u32> {
+        self.asked.lock().expect("no panic").clone()
+    }
+}
+
+#[tokio::test]
+async fn duplicates_are_dropped_and_each_page_is_asked_for_once() {
+    let told = Told::new(&[(&[1, 2, 3], true, 6), (&[3, 4, 1], true, 6), (&[5, 5], false, 6)]);
+    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4, 5]);
+    assert_eq!(told.asked(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_total_that_moves_leads_to_one_more_pass_for_what_is_new() {
+    // 1 was removed while the list was read, and 4 slipped from the second page to the first.
+    let first: [Answer; 2] = [(&[1, 2, 3], true, 6), (&[5, 6], false, 5)];
+    let again: [Answer; 2] = [(&[2, 3, 4], true, 5), (&[5, 6], false, 5)];
+    let told = Told::new(&[first, again].concat());
+    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 5, 6, 4]);
+    assert_eq!(told.asked(), [1, 2, 1, 2]);
+    // It moves again: the list is not read for ever.
+    let told = Told::new(&[(&[1], true, 2), (&[2], false, 3), (&[1], true, 3), (&[2], false, 4)]);
+    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_advance_is_an_error() {
+    let same = Told::new(&[(&[1, 2], true, 9), (&[1, 2], true, 9), (&[1, 2], true, 9)]);
+    assert_kind(same.list().try_collect::<Vec<_>>().await, Kind::Provider);
+    assert_eq!(same.asked(), [1, 2]);
+    let circle = Told::new(&[(&[1], true, 9), (&[2], true, 9), (&[1], true, 9)]);
+    assert_kind(circle.list().try_collect::<Vec<_>>().await, Kind::Provider);
+    let moved = Told::new(&[(&[1], true, 9), (&[2], false, 8), (&[1], true, 8), (&[1], true, 8)]);
+    assert_kind(moved.list().try_collect::<Vec<_>>().await, Kind::Provider);
+    assert_eq!(moved.asked(), [1, 2, 1, 2]);
+}
+
+#[tokio::test]
+async fn the_next_page_is_on_its_way_while_one_is_looked_at() {
+    let told = Told::new(&[(&[1, 2], true, 4), (&[3, 4], true, 4), (&[], false, 4)]);
+    let mut list = told.list();
+    assert_eq!(list.next().await.map(Result::ok), Some(Some(1)));
+    tokio::task::yield_now().await;
+    assert_eq!(told.asked(), [1, 2], "one page ahead, and no more");
+    assert_eq!(list.next().await.map(Result::ok), Some(Some(2)));
+    assert_eq!(told.asked(), [1, 2]);
+    drop(list);
+    // A list on one page is asked for once.
+    let one = Told::new(&[(&[1, 2], false, 2)]);
+    assert_eq!(one.list().try_collect::<Vec<_>>().await.expect("a good list").len(), 2);
+    assert_eq!(one.asked(), [1]);
+}
+
+#[test]
+fn an_item_may_be_as_long_as_the_bound_and_no_longer() {
+    let item = |size: usize| json!(["x".repeat(size)]).to_string();
+    let bound = 64 << 10;
+    assert!(cut([item(bound - 2).as_bytes()]).is_ok());
+    assert!(cut([item(bound - 1).as_bytes()]).is_err());
+    assert!(cut(item(bound - 1).as_bytes().chunks(1000)).is_err());
+}
