@@ -75,6 +75,13 @@ impl Programs {
         for target in [["--bin", "mbx"], ["--example", "bare_clap"]] {
             let mut build = Command::new(&cargo);
             build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "--locked"]).args(target);
+            // What cargo has set for this program would make it build others anew.
+            for (name, _) in std::env::vars_os() {
+                let text = name.to_string_lossy();
+                if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                    build.env_remove(&name);
+                }
+            }
             if !build.status()?.success() {
                 return Err("the programs do not build".into());
             }
