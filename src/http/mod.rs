@@ -16,6 +16,7 @@
 //! of the credential; when it is longer than two minutes, they fail at once until it is over.
 
 mod array;
+mod call;
 mod pace;
 mod pages;
 mod redact;
@@ -26,45 +27,27 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Response;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use pace::PATIENCE;
+use call::chain;
 
 pub use array::Items;
+pub use call::Call;
 pub use pace::{Gate, Pace};
 pub use pages::{Listing, Page, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;
 
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::Stamp;
-
-/// What may stand in a path segment as it is; `@` because vendors' samples leave it so.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// Ten seconds: a host that does not take a connection by then is down or has banned us.
 const CONNECT: Duration = Duration::from_secs(10);
-
-/// How long an answer may go on after it has begun, so that a byte a second does not last for ever.
-const BODY: Duration = Duration::from_secs(120);
-
-/// The largest answer, after unpacking. A listing of a hundred thousand mailboxes fits.
-const BODY_MAX: usize = 16 << 20;
-
-/// Four attempts in all: a hiccup passes, a refusal is reported within seconds and a silence within a minute or two.
-const REPEATS: usize = 3;
 
 /// What signs a request.
 #[derive(Clone)]
@@ -271,25 +254,12 @@ impl Http {
 
     /// Starts a request that changes nothing there and may be repeated.
     pub fn read(&self, method: Method, segments: &[&str]) -> Call<'_> {
-        self.call(method, segments, false)
+        Call::new(self, method, segments, false)
     }
 
     /// Starts a request that changes something and is never repeated once it may have arrived.
     pub fn write(&self, method: Method, segments: &[&str]) -> Call<'_> {
-        self.call(method, segments, true)
-    }
-
-    fn call(&self, method: Method, segments: &[&str], is_write: bool) -> Call<'_> {
-        Call {
-            http: self,
-            method,
-            path: path(segments),
-            is_write,
-            in_dry_run: false,
-            query: Vec::new(),
-            body: Body::None,
-            headers: Vec::new(),
-        }
+        Call::new(self, method, segments, true)
     }
 
     /// Learns a password of the running request, so that it is masked wherever it appears.
@@ -340,304 +310,4 @@ impl Http {
             _ => Made::About,
         }
     }
-}
-
-/// Joins segments to a path; each is encoded, and one that a URL parser would resolve is refused.
-fn path(segments: &[&str]) -> Result<String> {
-    let mut path = String::new();
-    for segment in segments {
-        // An empty one would name the collection where one thing in it is meant.
-        if matches!(*segment, "" | "." | "..") {
-            return Err(Error::new(Kind::Invalid, format!("{segment:?} cannot be part of a path")));
-        }
-        path.push('/');
-        path.extend(utf8_percent_encode(segment, SEGMENT));
-    }
-    Ok(path)
-}
-
-enum Body {
-    None,
-    Json(Vec<u8>),
-    Form(Vec<(String, String)>),
-}
-
-/// What makes something of an answer that has begun.
-type Read<R> = for<'c> fn(&'c Call<'_>, Response) -> BoxFuture<'c, Result<R>>;
-
-/// A request being put together; one of [`Call::json`], [`Call::text`], [`Call::done`],
-/// [`Call::stream`] and [`Call::reply`] sends it.
-#[must_use]
-pub struct Call<'h> {
-    http: &'h Http,
-    method: Method,
-    path: Result<String>,
-    is_write: bool,
-    in_dry_run: bool,
-    query: Vec<(String, String)>,
-    body: Body,
-    headers: Vec<(&'static str, SecretString)>,
-}
-
-impl Call<'_> {
-    /// Ends the path with the slash that some APIs insist on.
-    pub fn with_slash(mut self) -> Self {
-        self.path = self.path.map(|path| path + "/");
-        self
-    }
-
-    /// Adds query parameters.
-    pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.query.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self
-    }
-
-    /// Sends a JSON body.
-    pub fn body(mut self, body: &impl Serialize) -> Self {
-        self.body = Body::Json(serde_json::to_vec(body).expect("wire types have string keys and finite numbers"));
-        self
-    }
-
-    /// Sends a form body.
-    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        self.body = Body::Form(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
-        self
-    }
-
-    /// Adds a header that is a secret, such as a one-time code.
-    pub fn header(mut self, name: &'static str, value: SecretString) -> Self {
-        self.http.guard(Some(&value));
-        self.headers.push((name, value));
-        self
-    }
-
-    /// Lets a write through in a dry run: for logging in and out, which changes nothing that was asked for.
-    pub fn in_dry_run(mut self) -> Self {
-        self.in_dry_run = true;
-        self
-    }
-
-    /// Sends, and reads the answer as JSON.
-    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let is_write = self.is_write;
-        let reply = self.reply().await?;
-        reply.json().map_err(|error| if is_write { error.effect(Effect::Unknown) } else { error })
-    }
-
-    /// Sends, and reads the answer as text.
-    pub async fn text(self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.reply().await?.body).into_owned())
-    }
-
-    /// Sends; any success will do, with any body or none.
-    pub async fn done(self) -> Result<()> {
-        self.reply().await.map(drop)
-    }
-
-    /// Sends, and returns the answer once the adapter's judge has found nothing wrong with it.
-    pub async fn reply(self) -> Result<Reply> {
-        self.send(|call, response| call.whole(response, Vec::new()).boxed()).await
-    }
-
-    /// Sends, as often as the policy allows, until `read` has made something of an answer.
-    async fn send<R>(&self, read: Read<R>) -> Result<R> {
-        let shared = &self.http.shared;
-        let url = format!("{}{}", shared.base_url, self.path.clone()?);
-        if self.is_write && shared.dry_run && !self.in_dry_run {
-            let message = format!("{} {}", self.shown(&url), self.shown_body());
-            return Err(Error::new(Kind::Planned, message.trim_end()));
-        }
-        let repeatable = |error: &Error| {
-            let may_pass = match error.kind {
-                Kind::RateLimited => true,
-                // A hint means that it will not pass by itself.
-                Kind::Network => error.hint.is_none(),
-                Kind::Provider => error.http_status.is_some_and(|status| status >= 500),
-                _ => false,
-            };
-            may_pass && error.effect == Effect::None && error.retry_after.is_none_or(|wait| wait <= PATIENCE)
-        };
-        let (first, last) = if shared.no_wait { (0, 0) } else { (500, 8000) };
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(first))
-            .with_max_delay(Duration::from_millis(last))
-            .with_max_times(REPEATS)
-            .with_jitter();
-        (|| self.attempt(&url, read)).retry(waits).when(repeatable).await
-    }
-
-    async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {
-        let shared = &self.http.shared;
-        let request = self.signed(url)?;
-        let _slot = shared.gate.pass().await?;
-        let shown = self.shown(url);
-        tracing::debug!(target: "mbx::http", "> {shown}");
-        if !matches!(self.body, Body::None) {
-            tracing::trace!(target: "mbx::http", "> {}", self.shown_body());
-        }
-        let began = Instant::now();
-        let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
-        let result = match timeout(first_byte, request.send()).await {
-            Ok(Ok(response)) => {
-                self.note_time(&response, began);
-                let status = response.status();
-                read(self, response).await.map(|read| (status, read))
-            }
-            Ok(Err(error)) => Err(self.lost(error)),
-            Err(_) => Err(self.maybe_done(format!("no answer began within {first_byte:?}"))),
-        };
-        let took = began.elapsed().as_millis();
-        match &result {
-            Ok((status, _)) => tracing::info!(target: "mbx::http", "{shown} → {status} in {took} ms"),
-            Err(error) => {
-                let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
-                let status =
-                    error.http_status.map_or_else(|| error.kind.code().to_owned(), |status| status.to_string());
-                tracing::info!(target: "mbx::http", "{shown} → {status} {said} in {took} ms");
-            }
-        }
-        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after).filter(|_| !shared.no_wait) {
-            shared.gate.pause(wait);
-        }
-        result.map(|(_, read)| read)
-    }
-
-    fn signed(&self, url: &str) -> Result<reqwest::RequestBuilder> {
-        let shared = &self.http.shared;
-        let secret = |value: &str| -> Result<HeaderValue> {
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                Error::new(
-                    Kind::Config,
-                    "the secret holds characters that cannot travel in a header, such as a line break",
-                )
-            })?;
-            value.set_sensitive(true);
-            Ok(value)
-        };
-        let mut url: reqwest::Url = url.parse().map_err(|_| Error::new(Kind::Internal, "the URL does not parse"))?;
-        if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
-        }
-        let mut request = shared
-            .client
-            .request(self.method.clone(), url)
-            .header(ACCEPT, "application/json")
-            .headers(shared.headers.clone());
-        request = match &self.http.credential {
-            None => request,
-            Some(Credential::Bearer(token)) => {
-                request.header(AUTHORIZATION, secret(&format!("Bearer {}", token.expose_secret()))?)
-            }
-            Some(Credential::Header(name, key)) => request.header(*name, secret(key.expose_secret())?),
-            Some(Credential::Basic(user, password)) => request.basic_auth(user, Some(password.expose_secret())),
-        };
-        for (name, value) in &self.headers {
-            request = request.header(*name, secret(value.expose_secret())?);
-        }
-        Ok(match &self.body {
-            Body::None => request,
-            Body::Json(bytes) => request.header(CONTENT_TYPE, "application/json").body(bytes.clone()),
-            Body::Form(fields) => request
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()),
-        })
-    }
-
-    /// Sets the server's clock by its answer.
-    fn note_time(&self, response: &Response, sent: Instant) {
-        if let Some(date) = reply::date(response.headers(), "date").and_then(|date| Timestamp::try_from(date).ok()) {
-            let clock = Clock { date, sent, received: Instant::now() };
-            *self.http.shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
-        }
-    }
-
-    /// Reads the rest of an answer whose body begins with `body`, and judges it.
-    async fn whole(&self, mut response: Response, mut body: Vec<u8>) -> Result<Reply> {
-        let shared = &self.http.shared;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let too_large = || self.odd(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
-        if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
-            return Err(too_large());
-        }
-        let reading = async {
-            while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(error))? {
-                if body.len() + chunk.len() > BODY_MAX {
-                    return Err(too_large());
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(())
-        };
-        match timeout(BODY, reading).await {
-            Ok(read) => read?,
-            Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {BODY:?}"))),
-        }
-        let reply = Reply { status, headers, body };
-        match Failure::of((shared.judge)(&reply), &reply) {
-            Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
-            None => {
-                tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
-                Ok(reply)
-            }
-        }
-    }
-
-    /// Returns the error of an exchange that broke off.
-    fn lost(&self, error: reqwest::Error) -> Error {
-        let is_connect = error.is_connect();
-        let words = self.http.shared.redactor.excerpt(&chain(error));
-        if is_connect {
-            let mut lost = Error::new(Kind::Network, "");
-            if words.contains("certificate") {
-                lost.hint = Some(
-                    "if the server has a certificate of its own, name it with `ca_file` in the profile".to_owned(),
-                );
-            }
-            lost.provider_message = Some(words);
-            return lost;
-        }
-        self.maybe_done(words)
-    }
-
-    fn maybe_done(&self, words: String) -> Error {
-        let mut error = Error::new(Kind::Network, "");
-        error.provider_message = Some(words);
-        error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
-    }
-
-    /// Returns the error of an answer that makes no sense.
-    fn odd(&self, words: String) -> Error {
-        let mut error = self.maybe_done(words);
-        error.kind = Kind::Provider;
-        error
-    }
-
-    /// Returns the method and the URL as they may be shown.
-    fn shown(&self, url: &str) -> String {
-        let mark = if self.query.is_empty() { "" } else { "?" };
-        format!("{} {url}{mark}{}", self.method, self.http.shared.redactor.fields(&self.query))
-    }
-
-    fn shown_body(&self) -> String {
-        match &self.body {
-            Body::None => String::new(),
-            Body::Json(bytes) => self.http.shared.redactor.body(bytes),
-            Body::Form(fields) => self.http.shared.redactor.fields(fields),
-        }
-    }
-}
-
-/// Returns an error with its causes, without the URL.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words: Vec<String> = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !words.iter().any(|known| known.contains(&text)) {
-            words.push(text);
-        }
-        next = cause.source();
-    }
-    if words.is_empty() { error.to_string() } else { words.join(": ") }
 }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 use super::array::ITEM_MAX;
-use super::{BODY, Call, Items, Listing};
+use super::call::BODY;
+use super::{Call, Items, Listing};
 use crate::error::Result;
 
 /// The longest list, after unpacking: ten million mailboxes. More is a server that never ends.
