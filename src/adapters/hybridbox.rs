@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use self::wire::*;
 use super::Account;
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Http, Method, Page, pages};
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewCredential,
@@ -338,22 +338,4 @@ impl Provider for Hybridbox {
         }
         Err(error)
     }
-}
-
-/// Gives a 404 the words of a look-up that found nothing; other errors stay.
-fn missing(error: Error, mut found_nothing: Error) -> Error {
-    if error.kind != Kind::NotFound {
-        return error;
-    }
-    (found_nothing.http_status, found_nothing.provider_message) = (error.http_status, error.provider_message.clone());
-    found_nothing
-}
-
-/// Says which mailboxes have lost the alias already, if any; a lost answer leaves that open.
-fn partly(mut error: Error, source: &AliasSource, done: &[String]) -> Error {
-    if done.is_empty() || error.effect == Effect::Unknown {
-        return error;
-    }
-    error.message = format!("{source} was removed from {} only", done.join(", "));
-    error.effect(Effect::Partial)
 }

@@ -28,10 +28,6 @@ use crate::provider::{
 pub(super) use wire::judge;
 use wire::*;
 
-/// The collections of a domain. What the pages call `aliases` are domain aliases.
-const MAILBOXES: &str = "email_accounts";
-const ALIASES: &str = "alias_email_accounts";
-
 const NO_ADMINS: &str = "a Qboxmail mailbox has no privileges; managers are made in the control panel";
 const NO_CREDENTIALS: &str = "Qboxmail hands out tokens in its control panel only";
 const BY_LISTING: &str = "finds the mailbox through a listing that public clients use and no page documents";
@@ -119,9 +115,7 @@ impl Qboxmail {
                     }
                     return Ok(Page { items: Vec::new(), more: false, total: None });
                 };
-                let told = list.pagination;
-                let more = told.as_ref().and_then(|told| told.total_pages).is_some_and(|pages| number < pages);
-                Ok(Page { items: list.resources, more, total: told.and_then(|told| told.total_records) })
+                Ok(list.page(number))
             }
         };
         pages(self, |resource: &WireResource| resource.code.clone(), fetch)

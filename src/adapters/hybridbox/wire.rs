@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::Kind;
+use crate::error::{Effect, Error, Kind};
 use crate::http::{Failure, Page, Reply};
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Extra, Mailbox, NewMailbox, Stamp, Status,
@@ -280,4 +280,22 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let failure = Failure::by_status(reply, String::new())?;
     let message = reply.json().ok().and_then(|body| words(&body)).unwrap_or_else(|| reply.words());
     Some(meaning(Failure { message, ..failure }, reply.status.as_u16()))
+}
+
+/// Gives a 404 the words of a look-up that found nothing; other errors stay.
+pub(super) fn missing(error: Error, mut found_nothing: Error) -> Error {
+    if error.kind != Kind::NotFound {
+        return error;
+    }
+    (found_nothing.http_status, found_nothing.provider_message) = (error.http_status, error.provider_message.clone());
+    found_nothing
+}
+
+/// Says which mailboxes have lost the alias already, if any; a lost answer leaves that open.
+pub(super) fn partly(mut error: Error, source: &AliasSource, done: &[String]) -> Error {
+    if done.is_empty() || error.effect == Effect::Unknown {
+        return error;
+    }
+    error.message = format!("{source} was removed from {} only", done.join(", "));
+    error.effect(Effect::Partial)
 }

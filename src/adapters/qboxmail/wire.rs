@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Effect, Kind, Result};
-use crate::http::{Call, Failure, Reply};
+use crate::http::{Call, Failure, Page, Reply};
 use crate::model::{
     Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Extra, Mailbox, NewDomain, NewMailbox, Quota, Stamp,
     Status,
@@ -23,6 +23,10 @@ pub(super) const PER: &str = "50";
 /// Addresses an alias may deliver to (guide: email aliases).
 pub(super) const TARGETS: usize = 20;
 
+/// The collections of a domain. What the pages call `aliases` are domain aliases.
+pub(super) const MAILBOXES: &str = "email_accounts";
+pub(super) const ALIASES: &str = "alias_email_accounts";
+
 /// The SPF record (guide: SPF record settings).
 const SPF: &str = "v=spf1 include:spf.qboxmail.com mx a -all";
 
@@ -38,6 +42,15 @@ const DOMAIN_EXTRA: &[&str] =
 pub(super) struct WireList {
     pub(super) resources: Vec<WireResource>,
     pub(super) pagination: Option<WirePagination>,
+}
+
+impl WireList {
+    /// Returns what is on page `number`, and whether there is more.
+    pub(super) fn page(self, number: u32) -> Page<WireResource> {
+        let told = self.pagination;
+        let more = told.as_ref().and_then(|told| told.total_pages).is_some_and(|pages| number < pages);
+        Page { items: self.resources, more, total: told.and_then(|told| told.total_records) }
+    }
 }
 
 /// Empty on single reads.
