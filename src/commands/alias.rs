@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::lists::{self, close};
+use super::lists::{self, end};
 use super::mailbox::{parse_address, parse_domain};
 use super::{IfExists, IfMissing, planned, show_removal, with_outcome};
 use crate::app::{App, Opened};
@@ -85,9 +85,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             let targets = args.targets.iter().map(|target| parse_address(target)).collect::<Result<Vec<_>>>()?;
             let opened = app.open_one().await?;
             let result = create(app, &opened, Alias::to(source, targets), args.if_exists).await;
-            app.tell_notes(&opened, Op::CreateAlias, result.is_ok());
-            close(&opened).await;
-            result
+            end(app, &opened, Op::CreateAlias, result).await
         }
         Verb::Delete(args) => {
             let opened = app.open_one().await?;
@@ -99,9 +97,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
                 args.if_missing,
                 bare_row(&opened, &Alias::to(source, Vec::new())),
             );
-            app.tell_notes(&opened, Op::DeleteAlias, result.is_ok());
-            close(&opened).await;
-            result
+            end(app, &opened, Op::DeleteAlias, result).await
         }
         Verb::List(_) => unreachable!("handled above"),
     }

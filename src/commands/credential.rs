@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, close};
+use super::lists::{self, end};
 use super::mailbox::parse_domain;
 use super::password::PasswordArgs;
 use super::prompt::confirm;
-use super::{IfMissing, planned, show_password, show_removal, with_outcome};
+use super::{IfMissing, planned, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::Result;
 use crate::model::{Credential, Extra, NewCredential};
@@ -59,16 +59,12 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Create(args) => {
             let opened = app.open_one().await?;
             let result = create(app, &opened, args).await;
-            app.tell_notes(&opened, Op::CreateCredential, result.is_ok());
-            close(&opened).await;
-            result
+            end(app, &opened, Op::CreateCredential, result).await
         }
         Verb::Delete(args) => {
             let opened = app.open_one().await?;
             let result = delete(app, &opened, args).await;
-            app.tell_notes(&opened, Op::DeleteCredential, result.is_ok());
-            close(&opened).await;
-            result
+            end(app, &opened, Op::DeleteCredential, result).await
         }
     }
 }
@@ -99,9 +95,7 @@ async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
     };
     app.out.note(&format!("this password opens every mailbox of {opens}"));
     let mut row = rows::credential(&made, &opened.source(), Some(Outcome::Created));
-    if let Some(password) = password.shown() {
-        show_password(&mut row, password);
-    }
+    password.show_in(&mut row);
     app.out.one(&rows::CREDENTIAL, row)
 }
 

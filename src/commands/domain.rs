@@ -2,12 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, close};
+use super::lists::{self, end};
 use super::mailbox::{parse_address, parse_domain};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, show_password, show_removal, with_outcome};
+use super::{IfExists, IfMissing, planned, show_change, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::{Kind, Result};
 use crate::model::{Bytes, Domain, DomainName, NewDomain};
@@ -116,9 +116,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Delete(args) => (Op::DeleteDomain, delete(app, &opened, &name, args).await),
         Verb::List => unreachable!("handled above"),
     };
-    app.tell_notes(&opened, op, result.is_ok());
-    close(&opened).await;
-    result
+    end(app, &opened, op, result).await
 }
 
 fn row_of(opened: &Opened, domain: &Domain, outcome: Outcome) -> Row {
@@ -173,8 +171,8 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
     let look = || opened.provider.get_domain(&new.name);
     let (made, waited) = args.wait.wait(app, opened, made, |domain: &Domain| &domain.status, look).await;
     let mut row = row_of(opened, &made, outcome);
-    if let (Some(password), Outcome::Created) = (password.as_ref().and_then(|p| p.shown()), outcome) {
-        show_password(&mut row, password);
+    if let (Some(password), Outcome::Created) = (&password, outcome) {
+        password.show_in(&mut row);
     }
     app.out.one(&rows::DOMAIN, row)?;
     waited
@@ -203,10 +201,7 @@ async fn dns(app: &App, opened: &Opened, name: &DomainName) -> Result<()> {
 async fn switch(app: &App, opened: &Opened, name: &DomainName, on: bool) -> Result<()> {
     let result =
         if on { opened.provider.resume_domain(name).await } else { opened.provider.suspend_domain(name).await };
-    match planned(app, &rows::DOMAIN, result, bare_row(opened, name))? {
-        Some(domain) => app.out.one(&rows::DOMAIN, row_of(opened, &domain, Outcome::Updated)),
-        None => Ok(()),
-    }
+    show_change(app, &rows::DOMAIN, result, bare_row(opened, name), |domain| row_of(opened, domain, Outcome::Updated))
 }
 
 async fn delete(app: &App, opened: &Opened, name: &DomainName, args: DeleteArgs) -> Result<()> {

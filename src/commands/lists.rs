@@ -20,15 +20,13 @@ pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
     read: impl for<'a> Fn(&'a Opened, Option<&'a DomainName>) -> Listing<'a, T>,
     row: impl Fn(T, &Arc<Source>) -> R + Send + Sync,
 ) -> Result<()> {
-    let profiles = app.profiles()?;
+    let mut profiles = app.profiles()?;
     let count = profiles.len();
     if count == 1 {
-        let opened = app.open_one().await?;
+        let opened = app.open(profiles.remove(0)).await?;
         let source = Arc::new(opened.source());
         let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source)).boxed()).await;
-        app.tell_notes(&opened, op, shown.is_ok());
-        close(&opened).await;
-        return shown;
+        return end(app, &opened, op, shown).await;
     }
     let mut opened = Vec::new();
     let mut failures = Vec::new();
@@ -60,6 +58,13 @@ pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
         format!("{} of {count} profiles could not be read: {}", failures.len(), words.join("; ")),
     )
     .hint("the list is complete for the others"))
+}
+
+/// Ends a command on one profile: tells what must be heard besides the result, and gives back what was opened.
+pub(crate) async fn end(app: &App, opened: &Opened, op: Op, result: Result<()>) -> Result<()> {
+    app.tell_notes(opened, op, result.is_ok());
+    close(opened).await;
+    result
 }
 
 /// Gives back what the profile's provider opened.

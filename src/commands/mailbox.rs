@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, close};
+use super::lists::{self, end};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, refuse_unless, show_password, show_removal, with_outcome};
+use super::{IfExists, IfMissing, planned, refuse_unless, show_change, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
@@ -167,9 +167,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Delete(args) => (Op::DeleteMailbox, delete(app, &opened, &address, args).await),
         Verb::List(_) => unreachable!("handled above"),
     };
-    app.tell_notes(&opened, op, result.is_ok());
-    close(&opened).await;
-    result
+    end(app, &opened, op, result).await
 }
 
 /// Returns the row of a mailbox.
@@ -222,8 +220,8 @@ async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) 
     let look = || opened.provider.get_mailbox(&new.address);
     let (made, waited) = args.wait.wait(app, opened, made, |mailbox: &Mailbox| &mailbox.status, look).await;
     let mut row = row_of(opened, &made, outcome);
-    if let (Some(password), Outcome::Created) = (password.as_ref().and_then(|p| p.shown()), outcome) {
-        show_password(&mut row, password);
+    if let (Some(password), Outcome::Created) = (&password, outcome) {
+        password.show_in(&mut row);
     }
     app.out.one(&rows::MAILBOX, row)?;
     waited
@@ -239,11 +237,11 @@ async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs
         mailbox = opened.provider.update_mailbox(&new.address, &change).await?;
         outcome = Outcome::Updated;
     }
-    let mut shown = None;
+    let mut password = None;
     if let Some(secret) = &new.password {
-        let password = args.deliver(app, secret.clone()).await?;
-        let set = opened.provider.set_password(&new.address, &password.secret).await;
-        password.settle(&set);
+        let delivered = args.deliver(app, secret.clone()).await?;
+        let set = opened.provider.set_password(&new.address, &delivered.secret).await;
+        delivered.settle(&set);
         set.map_err(|mut error| {
             if outcome == Outcome::Updated {
                 error.message = format!("{} was changed, but its password was not: {}", new.address, error.message);
@@ -252,11 +250,11 @@ async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs
             error
         })?;
         outcome = Outcome::Updated;
-        shown = password.shown().map(str::to_owned);
+        password = Some(delivered);
     }
     let mut row = row_of(opened, &mailbox, outcome);
-    if let Some(password) = shown {
-        show_password(&mut row, &password);
+    if let Some(password) = &password {
+        password.show_in(&mut row);
     }
     app.out.one(&rows::MAILBOX, row)
 }
@@ -273,10 +271,9 @@ async fn update(app: &App, opened: &Opened, address: &Address, change: &MailboxC
         );
     }
     let result = opened.provider.update_mailbox(address, change).await;
-    match planned(app, &rows::MAILBOX, result, bare_row(opened, address))? {
-        Some(mailbox) => app.out.one(&rows::MAILBOX, row_of(opened, &mailbox, Outcome::Updated)),
-        None => Ok(()),
-    }
+    show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
+        row_of(opened, mailbox, Outcome::Updated)
+    })
 }
 
 async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs) -> Result<()> {
@@ -291,19 +288,16 @@ async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs)
     if planned(app, &rows::MAILBOX, result, bare)?.is_none() {
         return Ok(());
     }
-    if let Some(password) = password.shown() {
-        show_password(&mut row, password);
-    }
+    password.show_in(&mut row);
     app.out.one(&rows::MAILBOX, row)
 }
 
 async fn switch(app: &App, opened: &Opened, address: &Address, on: bool) -> Result<()> {
     let result =
         if on { opened.provider.resume_mailbox(address).await } else { opened.provider.suspend_mailbox(address).await };
-    match planned(app, &rows::MAILBOX, result, bare_row(opened, address))? {
-        Some(mailbox) => app.out.one(&rows::MAILBOX, row_of(opened, &mailbox, Outcome::Updated)),
-        None => Ok(()),
-    }
+    show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
+        row_of(opened, mailbox, Outcome::Updated)
+    })
 }
 
 async fn delete(app: &App, opened: &Opened, address: &Address, args: DeleteArgs) -> Result<()> {

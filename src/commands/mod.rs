@@ -99,6 +99,20 @@ fn planned<T>(app: &App, shape: &Shape, result: Result<T>, row: impl FnOnce(Outc
     }
 }
 
+/// Shows a thing as it is after a change, or what a dry run would have sent.
+fn show_change<T>(
+    app: &App,
+    shape: &Shape,
+    result: Result<T>,
+    bare: impl FnOnce(Outcome) -> Row,
+    row: impl FnOnce(&T) -> Row,
+) -> Result<()> {
+    match planned(app, shape, result, bare)? {
+        Some(changed) => app.out.one(shape, row(&changed)),
+        None => Ok(()),
+    }
+}
+
 /// Shows what became of something that was to be removed.
 fn show_removal(
     app: &App,
@@ -150,15 +164,6 @@ fn extra(row: &mut Row, key: &str, value: Value) {
         && let Some(Value::Object(extra)) = row.get_mut("extra")
     {
         extra.insert(key.to_owned(), value);
-    }
-}
-
-/// Puts a password into a row, in front of what is open.
-fn show_password(row: &mut Row, password: &str) {
-    let extra = row.shift_remove("extra");
-    row.insert("password".to_owned(), json!(password));
-    if let Some(extra) = extra {
-        row.insert("extra".to_owned(), extra);
     }
 }
 

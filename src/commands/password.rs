@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::prompt;
 use crate::app::App;
 use crate::config::read_private;
 use crate::error::{Effect, Error, Kind, Result};
+use crate::output::Row;
 
 /// Letters and digits that are not mistaken for each other, and signs that need no quoting anywhere.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789-_.+=@~";
@@ -124,9 +126,16 @@ impl PasswordArgs {
 }
 
 impl NewPassword {
-    /// Returns the password, if it is to be shown.
-    pub(crate) fn shown(&self) -> Option<&str> {
-        self.show.then(|| self.secret.expose_secret())
+    /// Puts the password into a row, in front of what is open, if it is to be shown.
+    pub(crate) fn show_in(&self, row: &mut Row) {
+        if !self.show {
+            return;
+        }
+        let extra = row.shift_remove("extra");
+        row.insert("password".to_owned(), json!(self.secret.expose_secret()));
+        if let Some(extra) = extra {
+            row.insert("extra".to_owned(), extra);
+        }
     }
 
     /// Removes the file again when the password has surely become nobody's.
