@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use futures_util::TryStreamExt;
 
 use super::input::{Row, Rows};
-use super::journal::{Journal, Record, State};
+use super::journal::Journal;
+use super::record::{Record, State};
 use super::sink::Sink;
-use super::{Fingerprint, GROUP, Job};
+use super::{Fate, Fingerprint, GROUP, Job, Options, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
 use crate::provider::{Checked, PasswordRule, Provider};
@@ -22,8 +23,8 @@ const LONGER: usize = 1000;
 pub(super) enum Item {
     /// To be sent; its intent is on the disk.
     Send(Job),
-    /// Was there before.
-    There(Job),
+    /// Needs no request: what was there before leaves nothing to do.
+    Done(Job, Fate),
     /// May have been sent by an earlier part of the run: to be looked for first.
     Doubt(Job),
 }
@@ -37,6 +38,7 @@ pub(super) struct Feeder<'a> {
     journal: Option<&'a Journal>,
     sink: Option<Sink>,
     record: Option<&'a Record>,
+    verb: Verb,
     dry_run: bool,
     /// How many mailboxes a listing may have before it is given up.
     longest: usize,
@@ -67,16 +69,17 @@ impl Scope {
 impl<'a> Feeder<'a> {
     pub(super) fn new(
         provider: &'a Checked,
+        options: &Options,
         rows: Rows,
         journal: Option<&'a Journal>,
         sink: Option<Sink>,
         record: Option<&'a Record>,
         size: (u32, usize),
-        dry_run: bool,
     ) -> Self {
         let longest = size.0 as usize + LONGER;
+        let Options { verb, dry_run, .. } = *options;
         let before = HashMap::new();
-        Feeder { provider, rows, journal, sink, record, dry_run, longest, scope: Scope::of(size), before }
+        Feeder { provider, rows, journal, sink, record, verb, dry_run, longest, scope: Scope::of(size), before }
     }
 
     /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
@@ -122,8 +125,10 @@ impl<'a> Feeder<'a> {
         let was_absent = was_known_absent || was_there == Some(false);
         let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, alone: false, attempts: 0 };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
-        if was_there == Some(true) && !was_sent && !has_password {
-            return Ok(Item::There(job));
+        if let Some(was_there) = was_there.filter(|_| !was_sent && !has_password)
+            && let Some(fate) = self.verb.needs_none(&job, was_there)
+        {
+            return Ok(Item::Done(job, fate));
         }
         let takes_one = !matches!(self.provider.spec().rules.password, PasswordRule::Never(_));
         if let Some(sink) = &mut self.sink

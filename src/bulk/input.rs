@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Bytes, NewMailbox};
 use crate::provider::Problem;
 
-/// The columns that mean something. Others are left alone.
+/// The columns that can mean something.
 pub const COLUMNS: [&str; 6] = ["address", "first_name", "last_name", "quota", "admin", "password"];
 
 /// The longest line of JSON, so that a file which is none does not fill the memory.
@@ -91,6 +91,7 @@ pub struct Input {
     pub name: String,
     /// Where it lies; `None` for standard input.
     pub path: Option<PathBuf>,
+    columns: &'static [&'static str],
     map: Vec<Mapping>,
     select: Select,
 }
@@ -148,8 +149,9 @@ pub struct Survey {
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`. What cannot be read twice is kept in a temporary file without a name.
-    pub fn open(path: &str, map: Vec<Mapping>, select: Select) -> Result<Self> {
+    /// Opens a file, or standard input for `-`, of which `columns` are read and the others left alone. What cannot be read
+    /// twice is kept in a temporary file without a name.
+    pub fn open(path: &str, columns: &'static [&'static str], map: Vec<Mapping>, select: Select) -> Result<Self> {
         let (name, path, source) = match path {
             "-" => ("standard input".to_owned(), None, None),
             path => (path.to_owned(), Some(PathBuf::from(path)), Some(path)),
@@ -170,7 +172,7 @@ impl Input {
             None => spool(io::stdin().lock()).map_err(failed)?,
         };
         let path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
-        Ok(Input { file, name, path, map, select })
+        Ok(Input { file, name, path, columns, map, select })
     }
 
     /// Reads the whole file and finds everything that is wrong with it; `rules` adds what the provider would refuse. A
@@ -253,6 +255,7 @@ impl Input {
         let mut rows = Rows {
             reading: kind,
             name: self.name.clone(),
+            columns: self.columns,
             map: self.map.clone(),
             select: self.select.clone(),
             matching: Vec::new(),
@@ -311,6 +314,7 @@ enum Reading {
 pub struct Rows {
     reading: Reading,
     name: String,
+    columns: &'static [&'static str],
     map: Vec<Mapping>,
     select: Select,
     /// Where in a record the cells stand that must match, and what must stand there.
@@ -332,9 +336,12 @@ impl Rows {
     /// Returns the column that a heading stands for.
     fn column_of(&self, heading: &str) -> Option<usize> {
         let heading = folded(heading);
-        COLUMNS.iter().position(|column| match self.map.iter().find(|(name, _)| name == column) {
-            Some((_, mapped)) => folded(mapped) == heading,
-            None => *column == heading,
+        COLUMNS.iter().position(|column| {
+            self.columns.contains(column)
+                && match self.map.iter().find(|(name, _)| name == column) {
+                    Some((_, mapped)) => folded(mapped) == heading,
+                    None => *column == heading,
+                }
         })
     }
 

@@ -3,7 +3,7 @@
 //!
 //! One thread writes. Whoever must be sure that a line is on the disk waits for the next group; the others do not.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,10 +13,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::Verb;
 use super::input::Select;
-use super::{Fingerprint, Summary};
 use crate::error::{Error, Kind, Result};
-use crate::model::Address;
 use crate::output::Outcome;
 
 /// How long a line may wait for its group.
@@ -32,8 +31,8 @@ pub struct Header {
     pub run: String,
     /// When it began.
     pub started: jiff::Timestamp,
-    /// What is done to each row: `create`.
-    pub verb: String,
+    /// What is done to each mailbox.
+    pub verb: Verb,
     /// The provider.
     pub provider: String,
     /// The profile.
@@ -57,9 +56,9 @@ pub struct RunOptions {
     /// Which rows are worked on.
     #[serde(default)]
     pub select: Select,
-    /// Whether a mailbox that was there before is no failure.
+    /// Whether a mailbox that was there before its create, or was not there before its delete, is no failure.
     #[serde(default)]
-    pub exists_is_fine: bool,
+    pub already_is_fine: bool,
     /// Where generated passwords go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_out: Option<PathBuf>,
@@ -92,18 +91,6 @@ pub struct Done {
     /// Whether something may have been done all the same, so that its password must be kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub touched: bool,
-}
-
-impl Done {
-    /// Returns how far this brings a row that has come as far as `before`.
-    fn state(&self, before: State) -> State {
-        match (self.outcome, before) {
-            (Outcome::Unknown, State::Sent { absent } | State::Unknown { absent }) => State::Unknown { absent },
-            (Outcome::Unknown, _) => State::Unknown { absent: false },
-            (Outcome::Failed, _) if self.touched => State::Halfway,
-            (outcome, _) => State::Done(outcome),
-        }
-    }
 }
 
 /// A line after the first.
@@ -300,174 +287,4 @@ pub(super) fn whole_lines(file: &mut File) -> io::Result<u64> {
         }
         whole += read as u64;
     }
-}
-
-/// How far a row has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum State {
-    /// No request has left for it.
-    #[default]
-    Open,
-    /// A request may have left, and nothing is known of it.
-    Sent {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
-    },
-    /// Looking could not settle what became of it.
-    Unknown {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
-    },
-    /// The row is done.
-    Done(Outcome),
-    /// The row has failed halfway: the mailbox may be there, but not as asked for. A person must look.
-    Halfway,
-}
-
-/// What a journal says.
-#[derive(Debug)]
-pub struct Record {
-    /// What the run was asked to do.
-    pub header: Header,
-    /// How far each row has come.
-    pub rows: Vec<State>,
-    /// Whether all rows have been worked on.
-    pub ended: bool,
-}
-
-impl Record {
-    /// Reads the journal of a run.
-    pub fn read(folder: &Path, run: &str) -> Result<Self> {
-        let mut lines = Lines::open(folder, run)?;
-        let header = lines.header.clone();
-        let mut rows = vec![State::Open; header.rows as usize];
-        let mut ended = false;
-        for line in &mut lines {
-            match line? {
-                Line::Intent { intent, absent, .. } => {
-                    if let Some(state) = rows.get_mut(intent as usize) {
-                        *state = State::Sent { absent };
-                    }
-                }
-                Line::Done(done) => {
-                    if let Some(state) = rows.get_mut(done.row as usize) {
-                        *state = done.state(*state);
-                    }
-                }
-                Line::Retry { .. } => {
-                    ended = false;
-                    for state in rows.iter_mut().filter(|state| **state == State::Done(Outcome::Failed)) {
-                        *state = State::Open;
-                    }
-                }
-                Line::Ended { .. } => ended = true,
-            }
-        }
-        Ok(Record { header, rows, ended })
-    }
-
-    /// Returns how many rows have come to what.
-    pub fn summary(&self) -> Summary {
-        let mut summary = Summary { left: self.header.rows, ..Summary::default() };
-        for state in &self.rows {
-            match state {
-                // It is looked for again.
-                State::Open | State::Sent { .. } | State::Unknown { .. } => {}
-                State::Done(outcome) => summary.count(*outcome),
-                State::Halfway => summary.count(Outcome::Failed),
-            }
-        }
-        summary
-    }
-
-    /// Returns the addresses of rows that are done, in order, as far as `wanted` wants them.
-    pub fn settled(folder: &Path, run: &str, wanted: impl Fn(&Done) -> bool) -> Result<Vec<Fingerprint>> {
-        let lines = Lines::open(folder, run)?;
-        let mut settled = vec![None; lines.header.rows as usize];
-        for line in lines {
-            let (row, print) = match line? {
-                Line::Done(done) if wanted(&done) => (done.row, Some(Fingerprint::of(&Address::told(&done.address)))),
-                Line::Intent { intent: row, .. } | Line::Done(Done { row, .. }) => (row, None),
-                Line::Retry { .. } | Line::Ended { .. } => continue,
-            };
-            if let Some(known) = settled.get_mut(row as usize) {
-                *known = print;
-            }
-        }
-        let mut settled: Vec<_> = settled.into_iter().flatten().collect();
-        settled.sort_unstable();
-        Ok(settled)
-    }
-}
-
-/// The lines of a journal after the first, one after the other, up to the last one that was written to its end.
-pub struct Lines {
-    /// What the run was asked to do.
-    pub header: Header,
-    reader: BufReader<File>,
-    path: PathBuf,
-    number: u64,
-}
-
-impl Lines {
-    /// Opens the journal of a run.
-    pub fn open(folder: &Path, run: &str) -> Result<Self> {
-        let path = path_of(folder, run);
-        // A name with a folder in it is none that was ever printed.
-        let is_name = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let file = match File::open(&path) {
-            Ok(file) if is_name => file,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unreadable(&path, &error)),
-            _ => {
-                return Err(Error::new(Kind::NotFound, format!("there is no run {run}"))
-                    .hint("`mbx bulk list` shows those there are"));
-            }
-        };
-        let mut reader = BufReader::new(file);
-        let mut text = String::new();
-        let read = reader.read_line(&mut text).map_err(|error| unreadable(&path, &error))?;
-        match serde_json::from_str(&text) {
-            Ok(header) if read > 0 && text.ends_with('\n') => Ok(Lines { header, reader, path, number: 1 }),
-            _ => Err(Error::new(Kind::Config, format!("the journal {} has no first line", path.display()))
-                .hint("see with `mbx list` what is there, and start the run again with --if-exists ok")),
-        }
-    }
-
-    fn read(&mut self) -> Result<Option<Line>> {
-        let mut text = Vec::new();
-        let read = self.reader.read_until(b'\n', &mut text).map_err(|error| unreadable(&self.path, &error))?;
-        self.number += 1;
-        if read == 0 || text.last() != Some(&b'\n') {
-            return Ok(None);
-        }
-        serde_json::from_slice(&text).map(Some).map_err(|_| {
-            Error::new(Kind::Config, format!("line {} of {} cannot be read", self.number, self.path.display()))
-                .hint("the journal was changed by something else than mbx; see by hand what is there")
-        })
-    }
-}
-
-impl Iterator for Lines {
-    type Item = Result<Line>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::Config, format!("cannot read the journal {}: {error}", path.display()))
-}
-
-/// Returns the names of all runs, the oldest first.
-pub fn runs(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(folder, &error)),
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut runs: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".jsonl")?.to_owned())).collect();
-    runs.sort();
-    Ok(runs)
 }

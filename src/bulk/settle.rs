@@ -1,15 +1,19 @@
-//! Doubts: creates whose answers were lost, settled together by one listing.
+//! Doubts: requests whose answers were lost, settled together by one listing. The table is in the module above.
 
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 
+use super::engine::Run;
 use super::feed::Item;
-use super::{ATTEMPTS, Job, Run};
+use super::{Fate, Job, Verb};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::model::{Address, DomainName, Mailbox};
+use crate::model::{Address, DomainName, Mailbox, Status};
 use crate::output::Outcome;
 use crate::provider::Provider;
+
+/// How often a row is sent that proves undone each time.
+const ATTEMPTS: u32 = 8;
 
 /// How often a listing that lags is read before it is given up.
 const LOOKS: u32 = 4;
@@ -22,6 +26,10 @@ type Open = HashMap<Address, Job>;
 impl Run<'_> {
     /// Settles the doubts so far. Those that prove undone are made ready again.
     pub(super) async fn settle(&mut self) {
+        if self.options.verb == Verb::Passwd {
+            // No listing tells a password, and setting the same one twice is setting it once.
+            return std::mem::take(&mut self.doubts).into_iter().for_each(|job| self.again(job));
+        }
         let mut by_domain: HashMap<Option<DomainName>, Open> = HashMap::new();
         let domains: std::collections::HashSet<_> =
             self.doubts.iter().map(|job| job.new.address.domain().clone()).collect();
@@ -38,7 +46,7 @@ impl Run<'_> {
                 }
             };
             let (found, looked) = looked;
-            found.into_iter().for_each(|(job, mailbox)| self.judge(&job, &mailbox));
+            found.into_iter().for_each(|(job, mailbox)| self.judge(job, mailbox));
             match looked {
                 Ok(()) => {
                     let mut missing: Vec<_> = open.into_values().collect();
@@ -46,18 +54,23 @@ impl Run<'_> {
                     missing.into_iter().for_each(|job| self.judge_missing(job));
                 }
                 Err(look) => open.into_values().for_each(|job| {
-                    let why =
-                        format!("whether it was created is not known: its answer was lost, and looking failed: {look}");
+                    let why = format!("its answer was lost, and looking failed: {look}");
                     self.leave(&job, why);
                 }),
             }
         }
     }
 
-    /// Reads one listing and takes out of `open` what it shows; says whether it was read to its end.
+    /// Reads a listing and takes out of `open` what it shows; says whether it was read to its end. Where that tells that
+    /// something is to be made again, or where a listing lags, it is read more than once.
     async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> (Vec<(Job, Mailbox)>, Result<()>) {
-        let lags = self.provider.spec().rules.listing_lags;
-        let mut found = Vec::new();
+        let enough = match self.options.verb {
+            _ if self.provider.spec().rules.listing_lags => LOOKS,
+            // A host that was too slow to answer may still be at it: two looks, some time apart, tell more than one.
+            Verb::Create => 2,
+            Verb::Update | Verb::Passwd | Verb::Delete => 1,
+        };
+        let (mut found, mut seen) = (Vec::new(), 0);
         for look in 1..=LOOKS {
             let mut listing = self.provider.list_mailboxes(domain);
             let read = async {
@@ -69,11 +82,13 @@ impl Run<'_> {
                 Ok(())
             };
             match read.await {
-                Ok(()) if open.is_empty() || !lags => break,
                 // What was found is found; the rest is looked for again.
-                Ok(()) => {}
+                Ok(()) => seen += 1,
                 Err(error) if look == LOOKS => return (found, Err(error)),
                 Err(_) => {}
+            }
+            if open.is_empty() || seen == enough {
+                break;
             }
             if look < LOOKS {
                 tokio::time::sleep(self.options.poll * (1 << look)).await;
@@ -82,28 +97,49 @@ impl Run<'_> {
         (found, Ok(()))
     }
 
-    /// Says of a mailbox that is there who made it.
-    fn judge(&mut self, job: &Job, mailbox: &Mailbox) {
-        let was_before = if job.was_absent { Some(false) } else { self.provider.was_before(mailbox, self.began) };
-        match was_before {
-            Some(false) => self.finish(job, Outcome::Created, Some(mailbox), None),
-            Some(true) => self.finish(job, Outcome::Exists, Some(mailbox), None),
-            None => self.leave(job, "it is there, but whether this run made it cannot be told".to_owned()),
+    /// Says of a mailbox that is there what that means.
+    fn judge(&mut self, job: Job, mailbox: Mailbox) {
+        let told = |outcome, mailbox| Fate { mailbox: Some(mailbox), ..Fate::of(outcome) };
+        match self.options.verb {
+            Verb::Create => {
+                let was_before =
+                    if job.was_absent { Some(false) } else { self.provider.was_before(&mailbox, self.began) };
+                match was_before {
+                    Some(false) => self.finish(&job, told(Outcome::Created, mailbox)),
+                    Some(true) => self.finish(&job, told(Outcome::Exists, mailbox)),
+                    None => self.leave(&job, "it is there, but whether this run made it cannot be told".to_owned()),
+                }
+            }
+            Verb::Update if job.new.as_change().is_met_by(&mailbox) => {
+                self.finish(&job, told(Outcome::Updated, mailbox));
+            }
+            Verb::Delete if mailbox.status == Status::Ending => {
+                self.finish(&job, told(Outcome::Scheduled, mailbox));
+            }
+            Verb::Update | Verb::Passwd | Verb::Delete => self.again(job),
         }
     }
 
-    /// Takes up again what is not there.
-    fn judge_missing(&mut self, mut job: Job) {
-        if self.provider.spec().rules.listing_lags {
-            return self.leave(&job, "its answer was lost, and it is not there yet".to_owned());
+    /// Says of a mailbox that is not there what that means.
+    fn judge_missing(&mut self, job: Job) {
+        match self.options.verb {
+            Verb::Create if self.provider.spec().rules.listing_lags => {
+                self.leave(&job, "its answer was lost, and it is not there yet".to_owned());
+            }
+            Verb::Delete => self.finish(&job, Fate::gone()),
+            Verb::Create | Verb::Update | Verb::Passwd => self.again(job),
         }
+    }
+
+    /// Makes a row ready to be sent again.
+    fn again(&mut self, mut job: Job) {
         job.attempts += 1;
         if job.attempts >= ATTEMPTS {
-            let message =
-                format!("it was not created: its answer was lost {ATTEMPTS} times, and looking did not find it");
-            return self.finish(&job, Outcome::Failed, None, Some(&Error::new(Kind::Network, message)));
+            return self.give_up(&job);
         }
-        if !std::mem::replace(&mut job.was_absent, true)
+        // Nobody had it after the first request, so whoever has it later has it from this run.
+        if self.options.verb == Verb::Create
+            && !std::mem::replace(&mut job.was_absent, true)
             && let Some(journal) = self.journal
         {
             journal.append(&job.intent());
@@ -111,9 +147,24 @@ impl Run<'_> {
         self.ready.push_back(Item::Send(job));
     }
 
+    /// Says of a row whose answers were lost each time what can be said.
+    fn give_up(&mut self, job: &Job) {
+        let undone = |what| {
+            let message = format!("it {what}: its answer was lost {ATTEMPTS} times, and looking showed it undone");
+            Fate::failed(Error::new(Kind::Network, message))
+        };
+        match self.options.verb {
+            Verb::Create => self.finish(job, undone("was not created")),
+            Verb::Delete => self.finish(job, undone("was not deleted")),
+            Verb::Update | Verb::Passwd => {
+                self.leave(job, format!("its answer was lost {ATTEMPTS} times, and no look can tell"));
+            }
+        }
+    }
+
     /// Leaves a row as unknown.
     fn leave(&mut self, job: &Job, why: String) {
         let error = Error::new(Kind::Unknown, why).effect(Effect::Unknown);
-        self.finish(job, Outcome::Unknown, None, Some(&error));
+        self.finish(job, Fate { error: Some(error), ..Fate::of(Outcome::Unknown) });
     }
 }

@@ -174,16 +174,30 @@ pub static TROUBLE: Shape = Shape {
 /// Bulk runs.
 pub static RUN: Shape = Shape {
     keys: &[
-        "run", "state", "verb", "provider", "profile", "file", "started", "rows", "created", "exists", "failed",
-        "unknown", "left",
+        "run",
+        "state",
+        "verb",
+        "provider",
+        "profile",
+        "file",
+        "started",
+        "rows",
+        "created",
+        "exists",
+        "updated",
+        "deleted",
+        "scheduled",
+        "absent",
+        "failed",
+        "unknown",
+        "left",
     ],
     table: &[
         text("run", "RUN"),
         text("state", "STATE"),
+        text("verb", "VERB"),
         text("file", "FILE"),
         text("rows", "ROWS"),
-        text("created", "CREATED"),
-        text("exists", "EXISTS"),
         text("failed", "FAILED"),
         text("unknown", "UNKNOWN"),
         text("left", "LEFT"),
@@ -245,7 +259,7 @@ pub static CHECK: Shape = Shape {
 };
 
 /// What became of a request, for people and scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was made.
@@ -255,6 +269,7 @@ pub enum Outcome {
     /// It was changed.
     Updated,
     /// It was as asked for already.
+    #[value(skip)]
     Unchanged,
     /// It is gone.
     Deleted,
@@ -263,6 +278,7 @@ pub enum Outcome {
     /// It was not there.
     Absent,
     /// A dry run: nothing was sent.
+    #[value(skip)]
     Planned,
     /// It was not done.
     Failed,

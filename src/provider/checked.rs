@@ -172,6 +172,31 @@ impl Checked {
         self.inner.create_mailbox(new).await
     }
 
+    /// Changes a mailbox like [`Provider::update_mailbox`], without a look when the answer is lost.
+    pub async fn update_without_look(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+        self.run(change_op(change), address, self.send_change(address, change)).await
+    }
+
+    /// Sets a password like [`Provider::set_password`]; the effect of the error is `Unknown` when the answer is lost.
+    pub async fn set_password_without_look(&self, address: &Address, password: &SecretString) -> Result<()> {
+        let call = async {
+            self.invalid_password(address, password)?;
+            let _guarded = self.http.guard_meanwhile(password);
+            self.inner.set_password(address, password).await
+        };
+        self.run(Op::SetPassword, address, call).await
+    }
+
+    /// Removes a mailbox like [`Provider::delete_mailbox`], without a look when the answer is lost.
+    pub async fn delete_without_look(&self, address: &Address) -> Result<Removal> {
+        self.run(Op::DeleteMailbox, address, self.inner.delete_mailbox(address)).await
+    }
+
+    async fn send_change(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+        self.allow_change(address, change)?;
+        self.inner.update_mailbox(address, change).await
+    }
+
     /// Returns whether a mailbox was there before `began`, by the provider's own clock; `None` when that cannot be told.
     pub fn was_before(&self, mailbox: &Mailbox, began: Moment) -> Option<bool> {
         match self.http.made(mailbox.created_at.as_ref(), began) {
@@ -249,6 +274,15 @@ impl Checked {
     }
 }
 
+/// Returns the operation that a change is told as.
+fn change_op(change: &MailboxChange) -> Op {
+    match change {
+        MailboxChange { quota: Some(_), .. } => Op::SetQuota,
+        MailboxChange { admin: Some(_), .. } => Op::SetAdmin,
+        _ => Op::SetNames,
+    }
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Checked {
@@ -310,14 +344,9 @@ impl Provider for Checked {
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
-        let op = match change {
-            MailboxChange { quota: Some(_), .. } => Op::SetQuota,
-            MailboxChange { admin: Some(_), .. } => Op::SetAdmin,
-            _ => Op::SetNames,
-        };
+        let op = change_op(change);
         let call = async {
-            self.allow_change(address, change)?;
-            match self.inner.update_mailbox(address, change).await {
+            match self.send_change(address, change).await {
                 Err(error) if error.effect == Effect::Unknown => match self.inner.get_mailbox(address).await {
                     Ok(found) if change.is_met_by(&found) => {
                         self.http

@@ -279,14 +279,8 @@ impl Rules {
         if matches!(self.names, NameRule::Both) && is_missing(&new.last_name) {
             add("last_name", "a last name is needed");
         }
-        match (&self.password, &new.password) {
-            (PasswordRule::Required { .. }, None) => add("password", "a password is needed"),
-            (_, Some(password)) => {
-                if let Some(why) = self.password_problem(password) {
-                    add("password", &why);
-                }
-            }
-            (PasswordRule::Never(_), None) => {}
+        if new.password.is_some() || matches!(self.password, PasswordRule::Required { .. }) {
+            problems.extend(self.given_password_problem(new.password.as_ref()));
         }
         problems
     }
@@ -320,6 +314,15 @@ impl Rules {
             }
         }
         problems
+    }
+
+    /// Returns what is wrong with the password of a request that needs one.
+    pub fn given_password_problem(&self, password: Option<&secrecy::SecretString>) -> Option<Problem> {
+        let why = match password {
+            Some(password) => self.password_problem(password),
+            None => Some("a password is needed".to_owned()),
+        };
+        why.map(|why| Problem { field: "password", why })
     }
 
     /// Returns what is wrong with a password, in a sentence that does not repeat it.
@@ -380,7 +383,30 @@ impl Spec {
     /// Returns everything for which a new mailbox would be refused before anything is sent.
     pub fn new_problems(&self, new: &NewMailbox, allow_unverified: bool) -> Vec<Problem> {
         let asked = [("quota", Op::SetQuota, new.quota.is_some()), ("admin", Op::SetAdmin, new.admin == Some(true))];
-        let mut problems = self.rules.problems(new);
+        self.with_refusals(self.rules.problems(new), asked, allow_unverified)
+    }
+
+    /// Returns everything for which a change would be refused before anything is sent.
+    pub fn change_problems(&self, change: &MailboxChange, allow_unverified: bool) -> Vec<Problem> {
+        if change.is_empty() {
+            return vec![Problem { field: "(all)", why: "there is nothing to change".to_owned() }];
+        }
+        let asked = [
+            ("first_name", Op::SetNames, change.first_name.is_some()),
+            ("last_name", Op::SetNames, change.last_name.is_some()),
+            ("quota", Op::SetQuota, change.quota.is_some()),
+            ("admin", Op::SetAdmin, change.admin.is_some()),
+        ];
+        self.with_refusals(self.rules.change_problems(change), asked, allow_unverified)
+    }
+
+    /// Adds the refusals of the operations that are asked for.
+    fn with_refusals<const N: usize>(
+        &self,
+        mut problems: Vec<Problem>,
+        asked: [(&'static str, Op, bool); N],
+        allow_unverified: bool,
+    ) -> Vec<Problem> {
         for (field, op, _) in asked.into_iter().filter(|(_, _, asked)| *asked) {
             let refusal = self.refusal(op, allow_unverified).map(|error| error.message.clone());
             // Where the rules have said why already, once is enough.

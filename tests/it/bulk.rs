@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mbx::bulk::input::{Input, Select};
 use mbx::bulk::journal::Done;
-use mbx::bulk::{self, Ends, Interrupt, Options, Report};
+use mbx::bulk::{self, Ends, Interrupt, Options, Report, Verb};
 use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
@@ -38,12 +38,14 @@ async fn engine(ctx: &Ctx, text: &str, change: impl FnOnce(&mut Options)) -> (Re
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("people.csv");
     std::fs::write(&path, text).expect("the file is written");
-    let mut input = Input::open(&path.to_string_lossy(), Vec::new(), Select::default()).expect("it opens");
+    let mut input =
+        Input::open(&path.to_string_lossy(), Verb::Create.columns(), Vec::new(), Select::default()).expect("it opens");
     let survey = input.survey(|_| Vec::new()).expect("it is read");
     assert_eq!(survey.troubles, []);
     let mut options = Options {
+        verb: Verb::Create,
         concurrency: 8,
-        exists_is_fine: true,
+        already_is_fine: true,
         max_failures: None,
         dry_run: false,
         poll: Duration::from_millis(1),
@@ -63,7 +65,7 @@ async fn engine(ctx: &Ctx, text: &str, change: impl FnOnce(&mut Options)) -> (Re
         record: None,
         interrupt: &interrupt,
     };
-    let report = bulk::create(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
+    let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
     (report, all)
 }
 
@@ -110,7 +112,7 @@ async fn on_a_bad_day_the_report_is_what_the_server_holds() {
             assert_eq!(done.outcome, truth, "{done:?}");
             assert!(held.contains(address), "{address} is lost");
         }
-        assert_eq!((report.summary.created, report.summary.exists), (ROWS as u32 - 10, 10));
+        assert_eq!((report.summary.of(Outcome::Created), report.summary.of(Outcome::Exists)), (ROWS as u32 - 10, 10));
         // A request is repeated only after a look, so that a host which takes repeats makes nothing twice; and there is
         // a look for many, not for each.
         let (mut sent, mut looks) = (BTreeMap::new(), 0);
@@ -186,7 +188,7 @@ async fn what_cannot_be_looked_up_is_unknown() {
     ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
     ctx.sandbox.fault(Fault::instead(Method::GET, "/", Answer::status(400)));
     let (report, told) = engine(&ctx, &rows(5), |_| ()).await;
-    assert_eq!(report.summary.unknown, 5);
+    assert_eq!(report.summary.of(Outcome::Unknown), 5);
     assert!(told.values().all(|done| done.outcome == Outcome::Unknown && done.touched));
 }
 
@@ -195,7 +197,7 @@ async fn a_row_that_is_lost_each_time_fails_and_is_not_there() {
     let ctx = Ctx::new(ProviderId::Emboux).await;
     ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Cut));
     let (report, told) = engine(&ctx, &rows(3), |_| ()).await;
-    assert_eq!(report.summary.failed, 3, "{told:?}");
+    assert_eq!(report.summary.of(Outcome::Failed), 3, "{told:?}");
     assert!(!ctx.sandbox.addresses(ProviderId::Emboux).contains(&"user0@example.com".to_owned()));
 }
 
@@ -216,7 +218,7 @@ async fn a_full_domain_is_left_and_the_others_go_on() {
         (0..100).map(|n| format!("u{n}@full.example,{PASSWORD}\nu{n}@nowhere.example,{PASSWORD}\n")).collect();
     let (report, told) = engine(&ctx, &(rows(100) + &full), |_| ()).await;
     assert!(report.stopped.is_none());
-    assert_eq!((report.summary.created, report.summary.failed), (100, 200));
+    assert_eq!((report.summary.of(Outcome::Created), report.summary.of(Outcome::Failed)), (100, 200));
     let sent = ctx.sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count();
     assert!(sent < 100 + 40, "{sent} requests");
     let codes: BTreeSet<_> = told.values().filter_map(|done| done.error.as_deref()).collect();

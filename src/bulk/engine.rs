@@ -1,0 +1,304 @@
+//! The engine: takes rows as they become ready, keeps as many requests in the air as asked for, and writes down and tells
+//! what became of each.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
+
+use super::feed::{Feeder, Item};
+use super::journal::{Done, Journal, Line};
+use super::record::Record;
+use super::{Ends, Fate, GROUP, Interrupt, Options, Report, Summary, Verb};
+use crate::error::{Effect, Error, Kind, Result};
+use crate::http::Moment;
+use crate::model::{DomainName, Mailbox, NewMailbox};
+use crate::output::Outcome;
+use crate::provider::{Checked, Op, Provider};
+
+/// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
+/// the memory.
+const WAVE: usize = 4096;
+
+/// A row on its way.
+pub(super) struct Job {
+    pub(super) row: u32,
+    pub(super) line: u64,
+    pub(super) new: NewMailbox,
+    /// Whether it is sure that it was not there before this run.
+    pub(super) was_absent: bool,
+    /// Whether a request for it may have been carried out.
+    pub(super) doubted: bool,
+    /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
+    pub(super) alone: bool,
+    /// How often it was sent again.
+    pub(super) attempts: u32,
+}
+
+impl Job {
+    pub(super) fn intent(&self) -> Line {
+        Line::Intent {
+            intent: self.row,
+            line: self.line,
+            address: self.new.address.to_string(),
+            absent: self.was_absent,
+        }
+    }
+}
+
+/// A run.
+pub(super) struct Run<'a> {
+    pub(super) provider: &'a Checked,
+    pub(super) options: Options,
+    pub(super) journal: Option<&'a Journal>,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) tell: &'a mut dyn FnMut(&Done, Option<&Mailbox>),
+    pub(super) began: Moment,
+    pub(super) ready: VecDeque<Item>,
+    pub(super) doubts: Vec<Job>,
+    /// Domains on which every further request would fail the same way.
+    pub(super) closed: HashMap<DomainName, Error>,
+    /// How many mailboxes one request makes at most.
+    pub(super) batch_max: usize,
+    pub(super) stopped: Option<Error>,
+    pub(super) summary: Summary,
+}
+
+/// Works through the rows of a file. `tell` hears what became of each as it happens.
+pub async fn run(
+    provider: &Checked,
+    ends: Ends<'_>,
+    options: Options,
+    tell: &mut dyn FnMut(&Done, Option<&Mailbox>),
+) -> Result<Report> {
+    let Ends { input, size, journal, sink, record, interrupt } = ends;
+    interrupt.listen();
+    let summary = record.map_or_else(|| Summary::new(size.0), Record::summary);
+    let feeder = Feeder::new(provider, &options, input.rows()?, journal, sink, record, size);
+    let began = record.map_or_else(Moment::now, |record| Moment::at(record.header.started));
+    let run = Run {
+        provider,
+        journal,
+        interrupt,
+        tell,
+        began,
+        ready: VecDeque::new(),
+        doubts: Vec::new(),
+        closed: HashMap::new(),
+        batch_max: match provider.check_op(Op::CreateMailboxes) {
+            Ok(()) if options.verb == Verb::Create => provider.spec().rules.batch_max,
+            _ => 1,
+        },
+        options,
+        stopped: None,
+        summary,
+    };
+    run.work(feeder).await
+}
+
+impl Run<'_> {
+    async fn work(mut self, feeder: Feeder<'_>) -> Result<Report> {
+        let groups = stream::unfold(feeder, |mut feeder| async {
+            let group = feeder.group().await.transpose()?;
+            Some((group, feeder))
+        });
+        let mut groups = pin!(groups.fuse());
+        let mut rows_left = true;
+        loop {
+            let mut air = FuturesUnordered::new();
+            loop {
+                while air.len() < self.options.concurrency
+                    && let Some(jobs) = self.next_jobs(rows_left)
+                {
+                    air.push(send(self.provider, self.options.verb, jobs));
+                }
+                let wants_rows = rows_left && self.may_send() && self.ready.len() < GROUP;
+                if air.is_empty() && !wants_rows {
+                    break;
+                }
+                tokio::select! {
+                    Some((jobs, results)) = air.next(), if !air.is_empty() => self.take_all(jobs, results),
+                    group = groups.next(), if wants_rows => match group {
+                        Some(Ok(items)) => self.ready.extend(items),
+                        Some(Err(error)) => self.stop(error),
+                        None => rows_left = false,
+                    },
+                    error = self.interrupt.wait(), if self.stopped.is_none() => self.stop(error),
+                }
+                if let Some(failure) = self.journal.and_then(Journal::failure) {
+                    self.stop(failure);
+                }
+            }
+            if self.stopped.is_some() || (self.doubts.is_empty() && self.ready.is_empty()) {
+                break;
+            }
+            self.settle().await;
+        }
+        if let Some(journal) = self.journal {
+            if self.stopped.is_none() {
+                journal.append(&Line::Ended { ended: jiff::Timestamp::now() });
+            }
+            if let Err(failure) = journal.commit().await {
+                self.stop(failure);
+            }
+        }
+        Ok(Report { summary: self.summary, stopped: self.stopped })
+    }
+
+    fn may_send(&self) -> bool {
+        self.stopped.is_none() && self.doubts.len() < WAVE
+    }
+
+    /// Returns the next rows to send in one request: one, or several of a domain where the provider takes them. Rows
+    /// that need no request are finished on the way.
+    fn next_jobs(&mut self, more_come: bool) -> Option<Vec<Job>> {
+        let first = self.next_job()?;
+        let most = if first.alone { 1 } else { self.batch_max };
+        let mut jobs = vec![first];
+        let mut at = 0;
+        while jobs.len() < most
+            && let Some(item) = self.ready.get(at)
+        {
+            let fits = |job: &Job| !job.alone && job.new.address.domain() == jobs[0].new.address.domain();
+            if matches!(item, Item::Send(job) if fits(job))
+                && let Some(Item::Send(job)) = self.ready.remove(at)
+            {
+                jobs.push(job);
+            } else {
+                at += 1;
+            }
+        }
+        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < GROUP {
+            // The next group may fill the request.
+            jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
+            return None;
+        }
+        Some(jobs)
+    }
+
+    /// Returns the next row to send.
+    fn next_job(&mut self) -> Option<Job> {
+        while self.may_send() {
+            match self.ready.pop_front()? {
+                Item::Done(job, fate) => self.finish(&job, fate),
+                Item::Doubt(job) => self.doubts.push(job),
+                Item::Send(job) => match self.closed.get(job.new.address.domain()) {
+                    Some(reason) => {
+                        let mut error = reason.clone();
+                        error.message = format!("not tried: {}", error.message);
+                        self.finish(&job, Fate::failed(error));
+                    }
+                    None => return Some(job),
+                },
+            }
+        }
+        None
+    }
+
+    /// Ends the run: nothing more is sent. The first reason is the one that is told.
+    pub(super) fn stop(&mut self, error: Error) {
+        self.stopped.get_or_insert(error);
+    }
+
+    /// Takes in what came back of one request.
+    fn take_all(&mut self, jobs: Vec<Job>, results: Result<Vec<Result<Fate>>>) {
+        match results {
+            Ok(results) => jobs.into_iter().zip(results).for_each(|(job, result)| self.take(job, result)),
+            // One row may be the reason that all were refused: each is sent alone to be told its own.
+            Err(error)
+                if jobs.len() > 1
+                    && error.effect == Effect::None
+                    && matches!(error.kind, Kind::Conflict | Kind::Invalid | Kind::Limit | Kind::NotFound) =>
+            {
+                let alone = |job| Item::Send(Job { alone: true, ..job });
+                jobs.into_iter().rev().for_each(|job| self.ready.push_front(alone(job)));
+            }
+            Err(error) => jobs.into_iter().for_each(|job| self.take(job, Err(error.clone()))),
+        }
+    }
+
+    /// Takes in what came back of one row.
+    fn take(&mut self, mut job: Job, result: Result<Fate>) {
+        let error = match result {
+            Ok(fate) => return self.finish(&job, fate),
+            Err(error) => error,
+        };
+        let verb = self.options.verb;
+        if error.effect == Effect::Unknown {
+            job.doubted = true;
+            return self.doubts.push(job);
+        }
+        if let Some(outcome) = verb.nothing_to_do(error.kind) {
+            return match outcome {
+                // It may be so because an earlier request was carried out after all.
+                Outcome::Exists if job.doubted => self.doubts.push(job),
+                Outcome::Absent if job.doubted => self.finish(&job, Fate::gone()),
+                outcome => self.finish(&job, Fate::of(outcome)),
+            };
+        }
+        match (error.kind, error.effect) {
+            (Kind::Planned, _) => {
+                self.finish(&job, Fate { note: Some(error.message.clone()), ..Fate::of(Outcome::Planned) })
+            }
+            (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
+            // The next row would fail the same way. This one was not done, and is left to the resumed run.
+            (
+                Kind::Auth | Kind::Denied | Kind::Config | Kind::Unsupported | Kind::RateLimited | Kind::Network,
+                Effect::None,
+            ) => self.stop(error),
+            (kind, Effect::None) => {
+                if verb == Verb::Create && matches!(kind, Kind::Limit | Kind::NotFound) {
+                    self.closed.insert(job.new.address.domain().clone(), error.clone());
+                }
+                self.finish(&job, Fate::failed(error));
+            }
+        }
+    }
+
+    /// Writes down and tells what became of a row.
+    pub(super) fn finish(&mut self, job: &Job, fate: Fate) {
+        let Fate { outcome, mailbox, error, note } = fate;
+        self.summary.count(outcome);
+        let done = Done {
+            row: job.row,
+            line: job.line,
+            address: job.new.address.to_string(),
+            outcome,
+            id: mailbox.as_ref().and_then(|mailbox| mailbox.id.clone()),
+            error: error.as_ref().map(|error| error.kind.code().to_owned()),
+            message: error.as_ref().map(whole_message).or(note),
+            touched: error.as_ref().is_some_and(|error| error.effect != Effect::None),
+        };
+        if let Some(journal) = self.journal {
+            journal.append(&Line::Done(done.clone()));
+        }
+        (self.tell)(&done, mailbox.as_ref());
+        if let Some(most) = self.options.max_failures {
+            let failures = self.summary.failures(self.options.already_is_fine);
+            if failures >= most {
+                let rows = if failures == 1 { "a row" } else { "rows" };
+                self.stop(Error::new(Kind::Partial, format!("stopped after {failures} failed {rows}")));
+            }
+        }
+    }
+}
+
+/// Sends one request. Its results are in the order of the rows.
+async fn send(provider: &Checked, verb: Verb, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Fate>>>) {
+    let results = if let [job] = &jobs[..] {
+        Ok(vec![verb.send(provider, &job.new).await])
+    } else {
+        let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
+        let results = provider.create_mailboxes(&batch).await;
+        results.map(|results| results.into_iter().map(|result| result.map(Fate::created)).collect())
+    };
+    (jobs, results)
+}
+
+/// Returns an error's own words and the provider's.
+fn whole_message(error: &Error) -> String {
+    match &error.provider_message {
+        Some(said) => format!("{}: {said}", error.message),
+        None => error.message.clone(),
+    }
+}

@@ -1,0 +1,329 @@
+//! `mbx bulk create | update | passwd | delete | check | resume | retry | list | show`: many mailboxes from a file.
+
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use self::run::{Start, again, begin, row_of, rules};
+use super::{IfMissing, Result};
+use crate::adapters;
+use crate::app::App;
+use crate::bulk;
+use crate::bulk::input::{Input, Mapping, Select, Shard, Survey, parse_mapping, parse_match};
+use crate::bulk::journal::Line;
+use crate::bulk::record::{self, Lines, Record, State};
+use crate::error::{Error, Kind};
+use crate::output::{Outcome, Row, Source, rows};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create the mailboxes of a file
+    Create(CreateArgs),
+    /// Change names, quota or privilege of the mailboxes of a file
+    Update(UpdateArgs),
+    /// Set the passwords of the mailboxes of a file
+    Passwd(PasswdArgs),
+    /// Delete the mailboxes of a file
+    Delete(DeleteArgs),
+    /// Show everything that is wrong with a file, without a request
+    Check(CheckArgs),
+    /// Go on with a run that ended early
+    Resume(RunArgs),
+    /// Try the rows of a run again that failed
+    Retry(RunArgs),
+    /// List the runs
+    List,
+    /// Show what became of the rows of a run
+    Show {
+        /// The run's name
+        run: String,
+        /// Only the rows that came to this
+        #[arg(long, value_name = "OUTCOME")]
+        only: Option<Outcome>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// CSV, TSV or JSON lines with the columns address, first_name, last_name, quota, admin, password; `-` is standard
+    /// input
+    file: String,
+    /// Take a column by another heading, such as address=E-Mail
+    #[arg(long, value_name = "COLUMN=HEADING", value_parser = parse_mapping)]
+    map: Vec<Mapping>,
+    /// Only the rows with this value under this heading
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = parse_match)]
+    matching: Vec<(String, String)>,
+    /// Leave out so many rows at the beginning; --limit takes so many after that
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    skip: u64,
+    /// Only one part of the rows, so that N machines can each take theirs: 0/N, 1/N, …
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+}
+
+impl FileArgs {
+    fn select(&self, app: &App) -> Select {
+        let limit = app.out.limit.map(|limit| limit as u64);
+        Select { matching: self.matching.clone(), skip: self.skip, limit, shard: self.shard }
+    }
+
+    fn open(&self, app: &App, verb: bulk::Verb) -> Result<Input> {
+        Input::open(&self.file, verb.columns(), self.map.clone(), self.select(app))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    generate: GenerateArgs,
+    /// What to do about mailboxes that exist already
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    if_exists: IfThere,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+/// What to do about mailboxes that exist already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum IfThere {
+    /// Count them as failures
+    Fail,
+    /// Take them as they are
+    Ok,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    generate: GenerateArgs,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// What to do about mailboxes that are not there
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    if_missing: IfMissing,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// What the file is for
+    #[arg(long = "for", value_name = "VERB", default_value = "create")]
+    verb: bulk::Verb,
+    /// Passwords will be made up for the rows that have none
+    #[arg(long)]
+    generate_password: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct GenerateArgs {
+    /// Make up a password for each row that has none
+    #[arg(long)]
+    generate_password: bool,
+    /// Write the passwords that are made up to a new CSV file that only you can read, before the requests are sent
+    #[arg(long, value_name = "FILE", requires = "generate_password")]
+    password_out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The run's name
+    run: String,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+/// How a run flows; a resumed run may flow otherwise.
+#[derive(Debug, Args)]
+pub(crate) struct FlowArgs {
+    /// Requests in the air at the same time [default: the provider's]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: Option<u16>,
+    /// How fast requests may follow each other, such as 100/s or 600/m [default: the provider's]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<u32>,
+    /// What to do when a row fails
+    #[arg(long, value_name = "WHAT", default_value = "continue")]
+    on_error: OnError,
+    /// Stop when so many rows have failed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_failures: Option<u32>,
+}
+
+/// What to do when a row fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnError {
+    /// Go on with the others
+    Continue,
+    /// Send nothing more
+    Stop,
+}
+
+/// Reads a rate, and returns it by the minute.
+fn parse_rate(text: &str) -> Result<u32, String> {
+    let by_minute = |(count, unit): (&str, &str)| match unit {
+        "s" => count.parse::<u32>().ok()?.checked_mul(60),
+        "m" => count.parse().ok(),
+        _ => None,
+    };
+    let rate = text.split_once('/').and_then(by_minute).filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "write a rate like 100/s or 600/m".to_owned())
+}
+
+pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
+    let none = GenerateArgs::default();
+    let start = match &verb {
+        Verb::Create(CreateArgs { file, generate, if_exists, flow }) => {
+            Start { verb: bulk::Verb::Create, file, generate, already_is_fine: *if_exists == IfThere::Ok, flow }
+        }
+        Verb::Update(UpdateArgs { file, flow }) => {
+            Start { verb: bulk::Verb::Update, file, generate: &none, already_is_fine: false, flow }
+        }
+        Verb::Passwd(PasswdArgs { file, generate, flow }) => {
+            Start { verb: bulk::Verb::Passwd, file, generate, already_is_fine: false, flow }
+        }
+        Verb::Delete(DeleteArgs { file, if_missing, flow }) => {
+            let already_is_fine = *if_missing == IfMissing::Ok;
+            Start { verb: bulk::Verb::Delete, file, generate: &none, already_is_fine, flow }
+        }
+        Verb::Check(args) => return check(app, args).await,
+        Verb::Resume(args) => return again(app, args, false).await,
+        Verb::Retry(args) => return again(app, args, true).await,
+        Verb::List => return list(app).await,
+        Verb::Show { run, only } => return show(app, run, *only),
+    };
+    begin(app, &start).await
+}
+
+fn folder(app: &App) -> Result<PathBuf> {
+    Ok(app.state_dir()?.join("runs"))
+}
+
+fn tell_unused(app: &App, survey: &Survey) {
+    if !survey.unused.is_empty() && !app.out.format.is_json() {
+        app.out.note(&format!("not used: {}", survey.unused.join(", ")));
+    }
+}
+
+async fn check(app: &mut App, args: &CheckArgs) -> Result<()> {
+    let is_named = app.choice.provider.is_some() || !app.choice.profiles.is_empty();
+    let profile = match app.one_profile() {
+        Err(error) if is_named => return Err(error),
+        profile => profile.ok(),
+    };
+    let mut input = args.file.open(app, args.verb)?;
+    let survey = match &profile {
+        Some(profile) => {
+            let spec = adapters::spec(profile.provider);
+            input.survey(rules(args.verb, spec, profile.allow_unverified.value, args.generate_password))?
+        }
+        None => input.survey(|_| Vec::new())?,
+    };
+    let problems = survey
+        .troubles
+        .iter()
+        .map(|t| rows::row([("line", json!(t.line)), ("column", json!(t.column)), ("problem", json!(t.why))]));
+    app.out.all(&rows::TROUBLE, problems.collect()).await?;
+    if !survey.troubles.is_empty() {
+        let count = survey.troubles.len();
+        return Err(Error::new(Kind::Invalid, format!("{} has problems: {count}", input.name)));
+    }
+    tell_unused(app, &survey);
+    let rules = match &profile {
+        Some(profile) => format!("by the rules of {}", adapters::spec(profile.provider).title),
+        None => "as a file; with --provider by that one's rules too".to_owned(),
+    };
+    app.out.note(&format!("rows: {}, domains: {}; nothing wrong {rules}", survey.rows, survey.domains));
+    Ok(())
+}
+
+async fn list(app: &App) -> Result<()> {
+    let folder = folder(app)?;
+    let mut all = Vec::new();
+    for run in record::runs(&folder)? {
+        match Record::read(&folder, &run) {
+            Ok(record) => all.push(run_row(&record)),
+            Err(error) => app.out.warn(&error.to_string()),
+        }
+    }
+    app.out.all(&rows::RUN, all).await
+}
+
+fn run_row(record: &Record) -> Row {
+    let (header, summary) = (&record.header, record.summary());
+    let unknown = record.rows.iter().filter(|state| matches!(state, State::Unknown { .. })).count();
+    let left = summary.left as usize - unknown;
+    let count = |outcome| json!(summary.of(outcome));
+    rows::row([
+        ("run", json!(header.run)),
+        ("state", json!(if record.ended && left == 0 { "ended" } else { "open" })),
+        ("verb", json!(header.verb)),
+        ("provider", json!(header.provider)),
+        ("profile", json!(header.profile)),
+        ("file", json!(header.file)),
+        ("started", json!(header.started)),
+        ("rows", json!(header.rows)),
+        ("created", count(Outcome::Created)),
+        ("exists", count(Outcome::Exists)),
+        ("updated", count(Outcome::Updated)),
+        ("deleted", count(Outcome::Deleted)),
+        ("scheduled", count(Outcome::Scheduled)),
+        ("absent", count(Outcome::Absent)),
+        ("failed", count(Outcome::Failed)),
+        ("unknown", json!(unknown)),
+        ("left", json!(left)),
+    ])
+}
+
+fn show(app: &App, run: &str, wanted: Option<Outcome>) -> Result<()> {
+    let folder: &Path = &folder(app)?;
+    let record = Record::read(folder, run)?;
+    let provider = record.header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("{run}: {why}")))?;
+    let source = Source { provider, profile: record.header.profile.clone() };
+    // A row that was tried again has several outcomes; the last one stands.
+    let mut last = vec![0; record.rows.len()];
+    for (number, line) in Lines::open(folder, run)?.enumerate() {
+        if let Line::Done(done) = line?
+            && let Some(last) = last.get_mut(done.row as usize)
+        {
+            *last = number;
+        }
+    }
+    let mut live = app.out.live(&rows::BULK)?;
+    let mut left = app.out.limit.unwrap_or(usize::MAX);
+    for (number, line) in Lines::open(folder, run)?.enumerate() {
+        if let Line::Done(done) = line?
+            && last.get(done.row as usize) == Some(&number)
+            && wanted.is_none_or(|wanted| wanted == done.outcome)
+            && left > 0
+        {
+            left -= 1;
+            live.push(&row_of(&done, None, &source))?;
+        }
+    }
+    live.finish()
+}

@@ -1,0 +1,358 @@
+//! One run: begun or gone on with, worked through, concluded.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, tell_unused};
+use crate::adapters;
+use crate::app::{App, Opened, private_folder};
+use crate::bulk::input::{Input, Survey, Trouble};
+use crate::bulk::journal::{Done, Header, Journal, Line, RunOptions};
+use crate::bulk::record::Record;
+use crate::bulk::sink::{self, Sink};
+use crate::bulk::{self, Ends, Options, Report, Summary, Verb};
+use crate::commands::lists::close;
+use crate::commands::password::generate;
+use crate::commands::prompt::confirm;
+use crate::config::{Choice, Profile};
+use crate::error::{Effect, Error, Kind, Result};
+use crate::model::{Mailbox, NewMailbox};
+use crate::output::{Outcome, Row, Source, rows};
+use crate::provider::{PasswordRule, Problem, Spec};
+
+/// How many problems of a file fit into an error; `mbx bulk check` shows all.
+const PROBLEMS: usize = 10;
+
+/// A run that is to begin.
+pub(super) struct Start<'a> {
+    pub(super) verb: Verb,
+    pub(super) file: &'a FileArgs,
+    pub(super) generate: &'a GenerateArgs,
+    pub(super) already_is_fine: bool,
+    pub(super) flow: &'a FlowArgs,
+}
+
+/// Begins a run.
+pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
+    app.out.check_live(&rows::BULK)?;
+    let Start { verb, file, generate: GenerateArgs { generate_password: generates, password_out }, .. } = *start;
+    let profile = app.one_profile()?;
+    let spec = adapters::spec(profile.provider);
+    let allow_unverified = profile.allow_unverified.value;
+    if let Some(refusal) = verb.op().and_then(|op| spec.refusal(op, allow_unverified)) {
+        return Err(refusal);
+    }
+    if *generates {
+        if let PasswordRule::Never(why) = spec.rules.password {
+            return Err(Error::unsupported("take a password", why));
+        }
+        if password_out.is_none() {
+            return Err(
+                Error::new(Kind::Usage, "generated passwords must go somewhere").hint("add --password-out FILE")
+            );
+        }
+    }
+    let mut input = file.open(app, verb)?;
+    let survey = input.survey(rules(verb, spec, allow_unverified, *generates))?;
+    accept(app, verb, &input, &survey)?;
+    if survey.rows == 0 {
+        app.out.note(&format!("{} has no rows", input.name));
+        return app.out.all(&rows::BULK, Vec::<Row>::new()).await;
+    }
+    ask(app, verb, spec, &profile, survey.rows).await?;
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let header = Header {
+        run: new_name(),
+        started: jiff::Timestamp::now(),
+        verb,
+        provider: profile.provider.to_string(),
+        profile: profile.name.clone(),
+        file: input.path.clone(),
+        digest: survey.digest.clone(),
+        rows: survey.rows,
+        options: RunOptions {
+            map: file.map.clone(),
+            select: file.select(app),
+            already_is_fine: start.already_is_fine,
+            password_out: password_out.as_ref().map(absolute),
+            sandbox: profile.sandbox.value,
+        },
+    };
+    let opened = open(app, profile, start.flow).await?;
+    let (mut journal, mut sink) = (None, None);
+    if !app.dry_run {
+        let folder = folder(app)?;
+        private_folder(&folder)?;
+        sink = header.options.password_out.as_deref().map(|path| Sink::create(path, generate)).transpose()?;
+        let begun = Journal::begin(&folder, &header);
+        if let (Err(_), Some(path)) = (&begun, &header.options.password_out) {
+            let _ = std::fs::remove_file(path);
+        }
+        journal = Some(begun?);
+    }
+    work(app, opened, start.flow, &header, Work { input, survey, journal, sink, record: None }).await
+}
+
+/// Asks before anything is changed, and says what it costs.
+async fn ask(app: &App, verb: Verb, spec: &Spec, profile: &Profile, count: u32) -> Result<()> {
+    if let Some(costs) = spec.rules.costs.filter(|_| verb == Verb::Create && !app.out.format.is_json()) {
+        app.out.note(costs);
+    }
+    let what = match verb {
+        Verb::Create => "create",
+        Verb::Update => "change",
+        Verb::Passwd => "set the password of",
+        Verb::Delete => "delete",
+    };
+    let mailboxes = if count == 1 { "mailbox" } else { "mailboxes" };
+    confirm(app, &format!("{what} {count} {mailboxes} at {} (profile {})", spec.title, profile.name)).await
+}
+
+/// Adds what the provider would refuse.
+pub(super) fn rules(
+    verb: Verb,
+    spec: &'static Spec,
+    allow_unverified: bool,
+    generates: bool,
+) -> impl FnMut(&mut NewMailbox) -> Vec<Problem> {
+    let stand_in = SecretString::from("Stand-in-Passw0rd-20");
+    move |new| {
+        if generates && new.password.is_none() && takes_password(spec) {
+            new.password = Some(stand_in.clone());
+        }
+        verb.problems(spec, new, allow_unverified)
+    }
+}
+
+fn takes_password(spec: &Spec) -> bool {
+    !matches!(spec.rules.password, PasswordRule::Never(_))
+}
+
+/// Refuses a file that has problems, and tells of columns that mean nothing.
+fn accept(app: &App, verb: Verb, input: &Input, survey: &Survey) -> Result<()> {
+    tell_unused(app, survey);
+    let count = survey.troubles.len();
+    if count == 0 {
+        return Ok(());
+    }
+    let words = |t: &Trouble| format!("line {}, {}: {}", t.line, t.column, t.why);
+    let shown: Vec<_> = survey.troubles.iter().take(PROBLEMS).map(words).collect();
+    let more = if count > PROBLEMS { format!("; and {} more", count - PROBLEMS) } else { String::new() };
+    let problems = if count == 1 { "problem" } else { "problems" };
+    let message = format!("{} has {count} {problems}: {}{more}", input.name, shown.join("; "));
+    let lacks_password = survey.troubles.iter().any(|t| t.why == "a password is needed");
+    let hint = match (lacks_password, &input.path) {
+        (true, _) => "add a column `password`, or --generate-password --password-out FILE".to_owned(),
+        (false, path) => {
+            let file = if path.is_some() { &input.name } else { "-" };
+            let purpose = if verb == Verb::Create { String::new() } else { format!(" --for {}", verb.name()) };
+            format!("nothing was sent; `mbx bulk check {file}{purpose}` lists every problem")
+        }
+    };
+    Err(Error::new(Kind::Invalid, message).hint(hint))
+}
+
+/// Returns a name that sorts by time.
+fn new_name() -> String {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    format!("{}-{:04x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), u16::from_be_bytes(random))
+}
+
+async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs) -> Result<Opened> {
+    if let Some(concurrency) = flow.concurrency {
+        profile.pace.value.concurrency = usize::from(concurrency);
+    }
+    if flow.rate.is_some() {
+        profile.pace.value.per_minute = flow.rate;
+    }
+    app.open(profile).await
+}
+
+/// Everything a run works with.
+struct Work {
+    input: Input,
+    survey: Survey,
+    journal: Option<Journal>,
+    sink: Option<Sink>,
+    record: Option<Record>,
+}
+
+async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work: Work) -> Result<()> {
+    let Work { input, survey, journal, sink, record } = work;
+    let pace = opened.profile.pace.value;
+    let options = Options {
+        verb: header.verb,
+        concurrency: pace.concurrency,
+        already_is_fine: header.options.already_is_fine,
+        max_failures: if flow.on_error == OnError::Stop { Some(1) } else { flow.max_failures },
+        dry_run: app.dry_run,
+        poll: if app.no_wait { Duration::ZERO } else { pace.poll },
+    };
+    let source = opened.source();
+    let mut live = app.out.live(&rows::BULK)?;
+    let mut shown = Ok(());
+    let mut tell = |done: &Done, mailbox: Option<&Mailbox>| {
+        if shown.is_ok() {
+            shown = live.push(&row_of(done, mailbox, &source));
+        }
+    };
+    let ends = Ends {
+        input: &input,
+        size: (survey.rows, survey.domains),
+        journal: journal.as_ref(),
+        sink,
+        record: record.as_ref(),
+        interrupt: &app.interrupt,
+    };
+    let report = bulk::run(&opened.provider, ends, options, &mut tell).await;
+    close(&opened).await;
+    drop(journal);
+    let mut report = report?;
+    shown.and_then(|()| live.finish())?;
+    if let (Some(path), false) = (&header.options.password_out, app.dry_run)
+        && let Err(error) = strike(app, path, &header.run)
+    {
+        report.stopped.get_or_insert(error);
+    }
+    conclude(app, header, report)
+}
+
+/// Takes the passwords out of the file that have become nobody's.
+fn strike(app: &App, path: &Path, run: &str) -> Result<()> {
+    let is_nobodys = |done: &Done| matches!(done.outcome, Outcome::Exists | Outcome::Failed) && !done.touched;
+    let gone = Record::settled(&folder(app)?, run, is_nobodys)?;
+    if gone.is_empty() { Ok(()) } else { sink::strike(path, &gone) }
+}
+
+/// Says what a run came to, with the exit code that tells scripts.
+fn conclude(app: &App, header: &Header, Report { summary, stopped }: Report) -> Result<()> {
+    let run = &header.run;
+    let counts = words(&summary);
+    let input = if header.file.is_none() { " < FILE" } else { "" };
+    if let Some(mut error) = stopped {
+        error.message = format!("{}; {counts}, {} left", error.message, summary.left);
+        if !app.dry_run {
+            let way = format!("`mbx bulk resume {run}{input}` goes on");
+            error.hint = Some(error.hint.take().map_or(way.clone(), |hint| format!("{hint}; then {way}")));
+        }
+        return Err(error);
+    }
+    let failed = summary.failures(header.options.already_is_fine);
+    if failed > 0 {
+        let error = Error::new(Kind::Partial, format!("{failed} of {} rows failed: {counts}", header.rows));
+        return Err(error.hint(match (summary.of(Outcome::Failed), header.verb) {
+            (0, Verb::Delete) => "`--if-missing ok` is content with those that are not there".to_owned(),
+            (0, _) => "`--if-exists ok` takes those that exist as they are".to_owned(),
+            _ => format!(
+                "`mbx bulk show {run} --only failed` shows them, `mbx bulk retry {run}{input}` tries them again"
+            ),
+        }));
+    }
+    let unknown = summary.of(Outcome::Unknown);
+    if unknown > 0 {
+        let message = format!("{unknown} of {} rows are unknown: {counts}", header.rows);
+        let hint =
+            format!("`mbx bulk show {run} --only unknown` shows them, `mbx bulk resume {run}{input}` looks again");
+        return Err(Error::new(Kind::Unknown, message).hint(hint).effect(Effect::Unknown));
+    }
+    let run = if app.dry_run { String::new() } else { format!(" (run {run})") };
+    app.out.note(&format!("{counts}{run}"));
+    Ok(())
+}
+
+fn words(summary: &Summary) -> String {
+    let word = |outcome| match outcome {
+        Outcome::Created => "created",
+        Outcome::Exists => "there before",
+        Outcome::Updated => "updated",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Deleted => "deleted",
+        Outcome::Scheduled => "scheduled",
+        Outcome::Absent => "not there",
+        Outcome::Planned => "planned",
+        Outcome::Failed => "failed",
+        Outcome::Unknown => "unknown",
+    };
+    let words: Vec<_> = summary.all().map(|(outcome, count)| format!("{count} {}", word(outcome))).collect();
+    if words.is_empty() { "nothing done".to_owned() } else { words.join(", ") }
+}
+
+pub(super) fn row_of(done: &Done, mailbox: Option<&Mailbox>, source: &Source) -> Row {
+    rows::row([
+        ("outcome", json!(done.outcome)),
+        ("address", json!(done.address)),
+        ("line", json!(done.line)),
+        ("id", json!(done.id)),
+        ("status", mailbox.map_or(Value::Null, |mailbox| json!(mailbox.status))),
+        ("error", json!(done.error)),
+        ("message", json!(done.message)),
+        ("provider", json!(source.provider)),
+        ("profile", json!(source.profile)),
+    ])
+}
+
+/// Goes on with a run; where `failed`, the rows that failed are tried again.
+pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result<()> {
+    app.out.check_live(&rows::BULK)?;
+    if app.dry_run {
+        return Err(Error::new(Kind::Usage, "a run that has begun cannot be gone on with as a dry run")
+            .hint(format!("`mbx bulk show {}` shows what became of its rows", args.run)));
+    }
+    let folder = folder(app)?;
+    // Read once to refuse early, and held by its lock before anything is decided by it.
+    let header = Record::read(&folder, &args.run)?.header;
+    let profile = profile_of(app, &header)?;
+    let spec = adapters::spec(profile.provider);
+    let path = match &header.file {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => "-".to_owned(),
+    };
+    let mut input =
+        Input::open(&path, header.verb.columns(), header.options.map.clone(), header.options.select.clone())?;
+    let generates = header.options.password_out.is_some();
+    let survey = input.survey(rules(header.verb, spec, profile.allow_unverified.value, generates))?;
+    if survey.digest != header.digest {
+        return Err(Error::new(
+            Kind::Refused,
+            format!("{} is not the file that run {} began with", input.name, header.run),
+        )
+        .hint("bring that file back, or begin a new run"));
+    }
+    accept(app, header.verb, &input, &survey)?;
+    let opened = open(app, profile, &args.flow).await?;
+    let journal = Journal::reopen(&folder, &header.run)?;
+    if failed {
+        journal.append(&Line::Retry { retry: jiff::Timestamp::now() });
+        journal.commit().await?;
+    }
+    let record = Record::read(&folder, &header.run)?;
+    let is_final = |done: &Done| done.outcome != Outcome::Unknown;
+    let sink = match &header.options.password_out {
+        Some(path) => Some(Sink::reopen(path, generate, &Record::settled(&folder, &header.run, is_final)?)?),
+        None => None,
+    };
+    let all = Work { input, survey, journal: Some(journal), sink, record: Some(record) };
+    work(app, opened, &args.flow, &header, all).await
+}
+
+/// Returns the profile that a run was begun with.
+fn profile_of(app: &App, header: &Header) -> Result<Profile> {
+    let provider =
+        header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("the journal's provider: {why}")))?;
+    let sandbox = header.options.sandbox;
+    let known =
+        app.config.choose(&Choice { provider: None, profiles: vec![header.profile.clone()], all: false, sandbox });
+    let found = match known {
+        Ok(found) => found,
+        // Profiles that stand for the environment or the sandbox have no name in the file.
+        Err(_) => app.config.choose(&Choice { provider: Some(provider), profiles: Vec::new(), all: false, sandbox })?,
+    };
+    found.into_iter().find(|profile| profile.name == header.profile && profile.provider == provider).ok_or_else(|| {
+        let message = format!("run {} was begun with profile {} of {provider}", header.run, header.profile);
+        Error::new(Kind::Config, message).hint("set it up as it was")
+    })
+}
