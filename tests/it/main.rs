@@ -15,4 +15,5 @@ mod program;
 mod replay;
 mod support;
 mod terminal;
+mod verbs;
 mod wire;

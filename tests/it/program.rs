@@ -135,7 +135,8 @@ impl Ran {
 }
 
 /// Every command that ends by itself, with arguments that break no rule, as one shell line each. `ADDRESS` stands for a
-/// mailbox that exists, `NEW` for one that does not, `CREATE` for what the provider needs to make one, `PEOPLE` for a file.
+/// mailbox that exists, `NEW` for one that does not, `CREATE` for what the provider needs to make one, `PEOPLE` for a file
+/// of mailboxes to make, `CHANGES` for one of changes.
 pub(crate) const LEAVES: &[&str] = &[
     "create NEW CREATE",
     "list --domain example.com",
@@ -162,6 +163,9 @@ pub(crate) const LEAVES: &[&str] = &[
     "delete ADDRESS --yes",
     "bulk check PEOPLE",
     "bulk create PEOPLE --yes --if-exists ok",
+    "bulk update CHANGES --yes",
+    "bulk passwd PEOPLE --yes",
+    "bulk delete PEOPLE --yes",
     "bulk list",
     "bulk show no-such-run",
     "bulk resume no-such-run",
@@ -189,6 +193,7 @@ pub(crate) fn leaf(line: &str, id: ProviderId) -> Vec<String> {
         ProviderId::Hybridbox | ProviderId::Litemail => "--last-name Lovelace",
         ProviderId::Emboux | ProviderId::Qboxmail | ProviderId::Mailinabox => "--quota 2G",
     };
+    let changes = if change.contains("name") { "names" } else { "quotas" };
     let postmaster = if id == ProviderId::Qboxmail { password } else { "" };
     line.split_whitespace()
         .flat_map(|word| match word {
@@ -196,6 +201,7 @@ pub(crate) fn leaf(line: &str, id: ProviderId) -> Vec<String> {
             "CHANGE" => change.split_whitespace().map(str::to_owned).collect(),
             "POSTMASTER" => postmaster.split_whitespace().map(str::to_owned).collect(),
             "PEOPLE" => vec![format!("tests/it/people/{id}.csv")],
+            "CHANGES" => vec![format!("tests/it/people/{changes}.csv")],
             "ADDRESS" => vec!["ada@example.com".to_owned()],
             "NEW" => vec!["new@example.com".to_owned()],
             word => vec![word.to_owned()],
