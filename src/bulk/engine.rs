@@ -180,7 +180,7 @@ impl Run<'_> {
     fn next_job(&mut self) -> Option<Job> {
         while self.may_send() {
             match self.ready.pop_front()? {
-                Item::Done(job, fate) => self.finish(&job, fate),
+                Item::Done(job, fate) => self.finish(&job, *fate),
                 Item::Doubt(job) => self.doubts.push(job),
                 Item::Send(job) => match self.closed.get(job.new.address.domain()) {
                     Some(reason) => {

@@ -24,7 +24,7 @@ pub(super) enum Item {
     /// To be sent; its intent is on the disk.
     Send(Job),
     /// Needs no request: what was there before leaves nothing to do.
-    Done(Job, Fate),
+    Done(Job, Box<Fate>),
     /// May have been sent by an earlier part of the run: to be looked for first.
     Doubt(Job),
 }
@@ -128,7 +128,7 @@ impl<'a> Feeder<'a> {
         if let Some(was_there) = was_there.filter(|_| !was_sent && !has_password)
             && let Some(fate) = self.verb.needs_none(&job, was_there)
         {
-            return Ok(Item::Done(job, fate));
+            return Ok(Item::Done(job, Box::new(fate)));
         }
         let takes_one = !matches!(self.provider.spec().rules.password, PasswordRule::Never(_));
         if let Some(sink) = &mut self.sink
