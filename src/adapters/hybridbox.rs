@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use self::wire::*;
 use super::Account;
+use super::known::Known;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Http, Method, Page, pages};
 use crate::model::{
@@ -111,6 +112,8 @@ pub(super) struct Hybridbox {
     http: Http,
     account_id: String,
     workspace_id: Option<String>,
+    /// Ids.
+    known: Known<String>,
 }
 
 impl Hybridbox {
@@ -121,7 +124,7 @@ impl Hybridbox {
         };
         let account_id = uuid("account_id")?
             .ok_or_else(|| Error::new(Kind::Config, "this profile needs `account_id`, the UUID of the account"))?;
-        Ok(Hybridbox { http, account_id, workspace_id: uuid("workspace_id")? })
+        Ok(Hybridbox { http, account_id, workspace_id: uuid("workspace_id")?, known: Known::default() })
     }
 
     fn read(&self, path: &[&str]) -> Call<'_> {
@@ -227,15 +230,21 @@ impl Provider for Hybridbox {
         {
             return Err(refusal);
         }
-        let id = self.find(address).await?.id;
         let body = WireNames { first_name: change.first_name.as_deref(), last_name: change.last_name.as_deref() };
-        Ok(mailbox_from(self.write(Method::PATCH, &["mailboxes", &id]).body(&body).json().await?))
+        let call = |id: String| self.write(Method::PATCH, &["mailboxes", &id]).body(&body).json();
+        self.known.on(address, || self.find(address).map_ok(|m| m.id), call).await.map(mailbox_from)
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
-        let id = self.find(address).await?.id;
-        self.write(Method::DELETE, &["mailboxes", &id]).done().await?;
+        let call = |id: String| self.write(Method::DELETE, &["mailboxes", &id]).done();
+        self.known.on(address, || self.find(address).map_ok(|m| m.id), call).await?;
         Ok(Removal::Done(None))
+    }
+
+    fn remember(&self, mailbox: &Mailbox) {
+        if let Some(id) = &mailbox.id {
+            self.known.keep(&mailbox.address, id.clone());
+        }
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::Account;
+use super::known::Known;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Method, Page, pages};
 use crate::model::{
@@ -92,17 +93,22 @@ pub(super) static SPEC: Spec = Spec {
 pub(super) struct Litemail {
     http: Http,
     legacy: bool,
+    /// Mailboxes as they are listed.
+    known: Known<Mailbox>,
 }
 
 impl Litemail {
     pub(super) fn new(http: Http, account: &Account) -> Result<Self> {
         let refused = |message: &str| Err(Error::new(Kind::Config, message));
-        match account.setting("create_route") {
-            None | Some("assign") => Ok(Litemail { http, legacy: false }),
-            Some("legacy") if account.allow_unverified => Ok(Litemail { http, legacy: true }),
-            Some("legacy") => refused("create_route `legacy` is not documented; it needs `allow_unverified = true`"),
-            Some(_) => refused("create_route is `assign` or `legacy`"),
-        }
+        let legacy = match account.setting("create_route") {
+            None | Some("assign") => false,
+            Some("legacy") if account.allow_unverified => true,
+            Some("legacy") => {
+                return refused("create_route `legacy` is not documented; it needs `allow_unverified = true`");
+            }
+            Some(_) => return refused("create_route is `assign` or `legacy`"),
+        };
+        Ok(Litemail { http, legacy, known: Known::default() })
     }
 
     async fn page(&self, what: &str, number: u32) -> Result<Page<WireRow>> {
@@ -188,26 +194,36 @@ impl Provider for Litemail {
         if let Some((_, op)) = impossible.into_iter().find(|(asked, _)| *asked) {
             return Err(Error::unsupported(op.phrase(), (SPEC.support)(op).reason().unwrap_or_default()));
         }
-        let id = known_id(self.get_mailbox(address).await?.id, address)?;
         let body = given(&[("firstName", change.first_name.as_deref()), ("lastName", change.last_name.as_deref())]);
-        self.http.write(Method::PUT, &["v1", "mailboxes", &id]).body(&body).done().await?;
-        // The answer is an acknowledgement, and at Zapmail the change comes later.
-        Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) })
+        let call = |found: Mailbox| async {
+            let id = known_id(found.id, address)?;
+            self.http.write(Method::PUT, &["v1", "mailboxes", &id]).body(&body).done().await?;
+            // The answer is an acknowledgement, and at Zapmail the change comes later.
+            Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) })
+        };
+        self.known.on(address, || self.get_mailbox(address), call).await
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
-        let found = self.get_mailbox(address).await?;
-        let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::told);
-        let id = known_id(found.id, address)?;
-        self.http.write(Method::DELETE, &["v1", "mailboxes", &id]).done().await.map_err(|mut error| {
-            // The listing has just shown it: to call it gone would be a false comfort while it may be charged for.
-            if error.kind == Kind::NotFound {
-                error.kind = Kind::Provider;
-                error.message = format!("LiteMail lists {address}, and does not find it when asked to remove it");
-            }
-            error
-        })?;
+        let call = |found: Mailbox| async move {
+            let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::told);
+            let id = known_id(found.id, address)?;
+            let sent = self.http.write(Method::DELETE, &["v1", "mailboxes", &id]).done().await;
+            sent.map(|()| on).map_err(|mut error| {
+                // A listing has shown it: to call it gone would be a false comfort while it may be charged for.
+                if error.kind == Kind::NotFound {
+                    error.kind = Kind::Provider;
+                    error.message = format!("LiteMail lists {address}, and does not find it when asked to remove it");
+                }
+                error
+            })
+        };
+        let on = self.known.on(address, || self.get_mailbox(address), call).await?;
         Ok(Removal::Scheduled { on, note: "removed at the next renewal; exists and is charged for until then" })
+    }
+
+    fn remember(&self, mailbox: &Mailbox) {
+        self.known.keep(&mailbox.address, mailbox.clone());
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {

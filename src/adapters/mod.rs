@@ -2,6 +2,7 @@
 
 mod emboux;
 mod hybridbox;
+mod known;
 mod litemail;
 mod mailinabox;
 mod qboxmail;

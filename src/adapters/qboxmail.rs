@@ -3,19 +3,22 @@
 //! Quirks: paths take codes, never names, and a mailbox's code is told on creation only; single reads are lists of one;
 //! changes answer without a body and may be queued; an empty list may answer 404; quotas come in thirteen sizes.
 
+mod find;
 mod wire;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::Account;
+use super::known::Known;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Http, Method, Page, pages};
+use crate::http::{Http, Method};
 use crate::model::{
     Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal,
     Status,
@@ -92,93 +95,16 @@ pub(super) static SPEC: Spec = Spec {
 pub(super) struct Qboxmail {
     http: Http,
     customer_code: Option<String>,
+    /// Codes of domains that were found.
+    codes: Arc<Mutex<HashMap<DomainName, String>>>,
+    /// Codes of mailboxes.
+    known: Known<String>,
 }
 
 impl Qboxmail {
     pub(super) fn new(http: Http, account: &Account) -> Self {
-        Qboxmail { http, customer_code: account.setting("customer_code").map(str::to_owned) }
-    }
-
-    /// Lists a collection; `search` is no exact match. A collection that is empty may answer 404.
-    fn list<'a>(&'a self, path: &'a [&'a str], search: Option<&'a DomainName>) -> Listing<'a, WireResource> {
-        let path: Vec<String> = path.iter().map(|&segment| segment.to_owned()).collect();
-        let search = search.cloned();
-        let fetch = move |this: Self, number: u32| {
-            let (path, search) = (path.clone(), search.clone());
-            async move {
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                let search = search.as_ref().map(|name| ("query", name.as_str()));
-                let call = this.http.read(Method::GET, &path).query(&[("page", &number.to_string()), ("per", PER)]);
-                let Some(list) = envelope(call.query(search.as_slice())).await? else {
-                    if path.len() > 3 && this.one(&path[..3]).await?.is_none() {
-                        return Err(Error::new(Kind::NotFound, "the domain is gone, or this token does not see it"));
-                    }
-                    return Ok(Page { items: Vec::new(), more: false, total: None });
-                };
-                Ok(list.page(number))
-            }
-        };
-        pages(self, |resource: &WireResource| resource.code.clone(), fetch)
-    }
-
-    /// Lists what one domain holds, or what all do.
-    fn list_in<'a, T: Send + 'a>(
-        &'a self,
-        domain: Option<&'a DomainName>,
-        what: &'static str,
-        read: fn(WireResource, &DomainName) -> T,
-    ) -> Listing<'a, T> {
-        try_stream! {
-            let domains = match domain {
-                Some(name) => Vec::from([self.find_domain(name).await?]),
-                None => self.list(&["api", "domains"], None).try_collect().await?,
-            };
-            for domain in domains {
-                let path = ["api", "domains", &domain.code, what];
-                let mut all = self.list(&path, None);
-                while let Some(resource) = all.try_next().await? {
-                    yield read(resource, &domain.domain());
-                }
-            }
-        }
-        .boxed()
-    }
-
-    /// Reads a single resource, which is a list of one.
-    async fn one(&self, path: &[&str]) -> Result<Option<WireResource>> {
-        let list = envelope(self.http.read(Method::GET, path)).await?;
-        Ok(list.and_then(|list| list.resources.into_iter().next()))
-    }
-
-    async fn find_domain(&self, name: &DomainName) -> Result<WireResource> {
-        let mut found = self.list(&["api", "domains"], Some(name));
-        while let Some(domain) = found.try_next().await? {
-            if domain.domain() == *name {
-                return Ok(domain);
-            }
-        }
-        Err(Error::no_domain(name))
-    }
-
-    async fn read_domain(&self, name: &DomainName, code: &str) -> Result<Domain> {
-        self.one(&["api", "domains", code]).await?.map(domain_from).ok_or_else(|| Error::no_domain(name))
-    }
-
-    /// Returns the codes of what has an address, and of its domain.
-    async fn find(&self, what: &str, address: &Address) -> Result<Option<(String, String)>> {
-        let domain = self.find_domain(address.domain()).await?.code;
-        let path = ["api", "domains", &domain, what];
-        let mut all = self.list(&path, None);
-        while let Some(resource) = all.try_next().await? {
-            if resource.address(address.domain()) == *address {
-                return Ok(Some((domain.clone(), resource.code)));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn find_mailbox(&self, address: &Address) -> Result<(String, String)> {
-        self.find(MAILBOXES, address).await?.ok_or_else(|| Error::no_mailbox(address))
+        let customer_code = account.setting("customer_code").map(str::to_owned);
+        Qboxmail { http, customer_code, codes: Arc::default(), known: Known::default() }
     }
 
     /// Makes a resource, and returns it with its code as far as the host tells them: activation is queued, and until it
@@ -191,11 +117,17 @@ impl Qboxmail {
 
     /// Changes a mailbox and looks at it again. A look that fails does not undo the change.
     async fn change(&self, address: &Address, tail: &[&str], body: Value) -> Result<Mailbox> {
-        let (domain, code) = self.find_mailbox(address).await?;
-        let path = ["api", "domains", &domain, MAILBOXES, &code];
-        self.http.write(Method::PUT, &[&path, tail].concat()).body(&asked(body)).done().await?;
-        let told = self.one(&path).await.unwrap_or(None).map(|resource| mailbox_from(resource, address.domain()));
-        Ok(told.unwrap_or_else(|| Mailbox { id: Some(code.clone()), ..Mailbox::at(address.clone()) }))
+        let body = asked(body);
+        let call = |domain: String, code: String| {
+            let body = &body;
+            async move {
+                let path = ["api", "domains", &domain, MAILBOXES, &code];
+                self.http.write(Method::PUT, &[&path, tail].concat()).body(body).done().await?;
+                let told = self.one(&path).await.unwrap_or(None).map(|found| mailbox_from(found, address.domain()));
+                Ok(told.unwrap_or_else(|| Mailbox { id: Some(code), ..Mailbox::at(address.clone()) }))
+            }
+        };
+        self.on_mailbox(address, call).await
     }
 
     /// Changes a domain by a request that answers nothing; returns its code.
@@ -229,13 +161,13 @@ impl Provider for Qboxmail {
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        let (domain, code) = self.find_mailbox(address).await?;
-        let told = self.one(&["api", "domains", &domain, MAILBOXES, &code]).await?;
+        let read = async |domain: String, code: String| self.one(&["api", "domains", &domain, MAILBOXES, &code]).await;
+        let told = self.on_mailbox(address, read).await?;
         told.map(|resource| mailbox_from(resource, address.domain())).ok_or_else(|| Error::no_mailbox(address))
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
-        let (address, domain) = (&new.address, self.find_domain(new.address.domain()).await?.code);
+        let (address, domain) = (&new.address, self.code_of(new.address.domain()).await?);
         let (told, id) = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await?;
         let known = Mailbox { id, status: Status::Pending, ..Mailbox::at(address.clone()) };
         Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())))
@@ -264,9 +196,17 @@ impl Provider for Qboxmail {
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
-        let (domain, code) = self.find_mailbox(address).await?;
-        self.http.write(Method::DELETE, &["api", "domains", &domain, MAILBOXES, &code]).done().await?;
+        let delete = |domain: String, code: String| {
+            self.http.write(Method::DELETE, &["api", "domains", &domain, MAILBOXES, &code]).done()
+        };
+        self.on_mailbox(address, delete).await?;
         Ok(Removal::Done(Some(LATER)))
+    }
+
+    fn remember(&self, mailbox: &Mailbox) {
+        if let Some(code) = &mailbox.id {
+            self.known.keep(&mailbox.address, code.clone());
+        }
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {

@@ -154,8 +154,9 @@ impl<'a> Feeder<'a> {
     }
 
     async fn look(&self, domain: Option<&DomainName>) -> Result<Before> {
-        // Where a listing lags, what it does not show may be there all the same.
-        if self.dry_run || self.provider.spec().rules.listing_lags {
+        // Where a listing lags, what it does not show may be there all the same. What it does show is known.
+        let lags = self.provider.spec().rules.listing_lags;
+        if self.dry_run || (lags && self.verb == Verb::Create) {
             return Ok(None);
         }
         let mut there = Vec::new();
@@ -163,7 +164,12 @@ impl<'a> Feeder<'a> {
         loop {
             match listing.try_next().await {
                 Ok(Some(_)) if there.len() >= self.longest => return Ok(None),
-                Ok(Some(mailbox)) => there.push(Fingerprint::of(&mailbox.address)),
+                Ok(Some(mailbox)) => {
+                    if self.verb != Verb::Create {
+                        self.provider.remember(&mailbox);
+                    }
+                    there.push(Fingerprint::of(&mailbox.address));
+                }
                 Ok(None) => break,
                 Err(error) if matches!(error.kind, Kind::Auth | Kind::Config | Kind::RateLimited) => return Err(error),
                 // Creating may be allowed where listing is not, and says itself what is wrong with a domain.
@@ -171,6 +177,6 @@ impl<'a> Feeder<'a> {
             }
         }
         there.sort_unstable();
-        Ok(Some(there))
+        Ok(Some(there).filter(|_| !lags))
     }
 }

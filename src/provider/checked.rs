@@ -409,6 +409,10 @@ impl Provider for Checked {
         self.run(Op::DeleteMailbox, address, call).await
     }
 
+    fn remember(&self, mailbox: &Mailbox) {
+        self.inner.remember(mailbox);
+    }
+
     fn list_domains(&self) -> Listing<'_, Domain> {
         self.stream(Op::ListDomains, &"the list of domains", || self.inner.list_domains())
     }

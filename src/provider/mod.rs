@@ -99,6 +99,11 @@ pub trait Provider: Send + Sync {
         Err(self.spec().unsupported(Op::DeleteMailbox))
     }
 
+    /// Hears of a mailbox that a later call will be about, as the listing shows it, so that it need not be looked up.
+    fn remember(&self, mailbox: &Mailbox) {
+        let _ = mailbox;
+    }
+
     /// Lists the domains that the credentials can see.
     fn list_domains(&self) -> Listing<'_, Domain> {
         failed(self.spec().unsupported(Op::ListDomains))
