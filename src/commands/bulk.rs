@@ -359,9 +359,15 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
     let source = opened.source();
     let mut live = app.out.live(&rows::BULK)?;
     let mut shown = Ok(());
+    let left = record.as_ref().map_or(survey.rows, |record| record.summary().left);
+    let mut progress = app.out.progress("creating", Some(left.into()));
     let mut tell = |done: &Done, mailbox: Option<&Mailbox>| {
         if shown.is_ok() {
-            shown = live.push(&row_of(done, mailbox, &source));
+            shown = progress.around(|| live.push(&row_of(done, mailbox, &source)));
+        }
+        progress.advance(1);
+        if done.outcome == Outcome::Failed {
+            progress.fail();
         }
     };
     let ends = Ends {
@@ -373,6 +379,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         interrupt: &app.interrupt,
     };
     let report = bulk::create(&opened.provider, ends, options, &mut tell).await;
+    drop(progress);
     close(&opened).await;
     drop(journal);
     let mut report = report?;
