@@ -36,7 +36,11 @@ pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
             Err(error) => failures.push(error),
         }
     }
-    let lists = future::join_all(opened.iter().map(|profile| read(profile, domain).try_collect::<Vec<T>>())).await;
+    let progress = app.out.progress("listing", None);
+    let count_one = |_: &T| progress.advance(1);
+    let lists = opened.iter().map(|profile| read(profile, domain).inspect_ok(count_one).try_collect::<Vec<T>>());
+    let lists = future::join_all(lists).await;
+    drop(progress);
     let mut rows = Vec::new();
     for (profile, list) in opened.iter().zip(lists) {
         match list {

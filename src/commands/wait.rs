@@ -49,10 +49,12 @@ impl WaitArgs {
         let began = Instant::now();
         let first = opened.profile.pace.value.poll;
         let mut pause = first;
+        let progress = app.out.progress("waiting until it is active", None);
         loop {
             match status(&seen) {
                 Status::Active => return (seen, Ok(())),
                 Status::Unknown => {
+                    drop(progress);
                     app.out.note(&format!("{} does not tell whether it is active", opened.provider.spec().title));
                     return (seen, Ok(()));
                 }

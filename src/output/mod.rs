@@ -1,6 +1,7 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
 mod live;
+mod progress;
 pub mod rows;
 mod sink;
 mod text;
@@ -18,6 +19,7 @@ use tabled::settings::peaker::PriorityMax;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
 pub use live::Live;
+pub use progress::Progress;
 pub use rows::{Column, Look, Outcome, Row, Shape, Source};
 pub use text::{escape, escape_json, guard_formula};
 
@@ -183,11 +185,16 @@ impl Out {
             }
             return sink.flush();
         }
-        let rows = rows.map_ok(|row| rows::object(&row));
+        let progress = self.progress("listing", None);
+        let rows = rows.map_ok(|row| {
+            progress.advance(1);
+            rows::object(&row)
+        });
         let mut all: Vec<Row> = match (self.limit, &sort) {
             (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
             _ => rows.try_collect().await?,
         };
+        drop(progress);
         if let Some((key, descending)) = sort {
             all.sort_by(|a, b| match (cell(a, key), cell(b, key)) {
                 // What a provider does not say comes last either way.

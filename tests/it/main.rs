@@ -9,6 +9,7 @@ mod conformance;
 mod contract;
 mod hostile;
 mod http;
+mod input;
 mod listing;
 mod machine;
 mod program;

@@ -1,10 +1,14 @@
 //! What a person at a terminal meets, in a terminal: hidden prompts, questions, colour, a table that fits.
 
+use std::time::Duration;
+
+use mbx::http::Method;
 use mbx::provider::ProviderId;
-use mbx::sandbox::Sandbox;
+use mbx::sandbox::{Answer, Fault, Sandbox};
 use rexpect::session::{PtySession, spawn_command};
 
 use crate::program::Mbx;
+use crate::support::PASSWORD;
 
 /// Runs a shell line in a terminal; it ends by printing the exit code.
 fn at_a_terminal(mbx: &Mbx, line: &str) -> PtySession {
@@ -120,4 +124,125 @@ fn a_table_fits_the_terminal_and_is_whole_in_a_pipe() {
     let mut terminal = at_a_terminal(&mbx, "stty cols 60 rows 24; mbx provider show emboux | cat");
     let shown = terminal.exp_string("exit=0").expect("it ends");
     assert!(shown.contains("lists the domain's mailboxes and picks one, then reads its quota"), "{shown}");
+}
+
+/// Returns the lines that a terminal shows at the end of what was written to it.
+fn screen(written: &str) -> Vec<String> {
+    let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
+    let mut left = written.chars();
+    while let Some(c) = left.next() {
+        match c {
+            '\n' => {
+                row += 1;
+                lines.resize(lines.len().max(row + 1), Vec::new());
+            }
+            '\r' => column = 0,
+            '\u{1b}' => {
+                assert_eq!(left.next(), Some('['));
+                let mut count = String::new();
+                let code = loop {
+                    match left.next().expect("a code has an end") {
+                        c if c.is_ascii_alphabetic() => break c,
+                        c => count.push(c),
+                    }
+                };
+                match (code, count.as_str()) {
+                    ('A', count) => row -= count.parse::<usize>().unwrap_or(1),
+                    ('K', "2") => lines[row].clear(),
+                    ('K', "" | "0") => lines[row].truncate(column),
+                    ('m', _) => {}
+                    other => panic!("what does {other:?} do?"),
+                }
+            }
+            c => {
+                let line: &mut Vec<char> = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+    }
+    let shown = lines.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned());
+    shown.filter(|line| !line.is_empty()).collect()
+}
+
+/// A file of four rows of which the second fails, at half a second each, one after the other.
+fn slow_run(sandbox: &Sandbox, mbx: &Mbx) -> String {
+    let rows: String = (0..4).map(|n| format!("user{n}@example.com,{PASSWORD}\n")).collect();
+    mbx.file("people.csv", &("address,password\n".to_owned() + &rows));
+    sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Delay(Duration::from_millis(500))).times(1));
+    sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(422)).times(1));
+    sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Delay(Duration::from_millis(700))).times(2));
+    "cd; mbx bulk create people.csv --yes -j 1 --columns outcome,address".to_owned()
+}
+
+const SLOW_ROWS: [&str; 5] = [
+    "OUTCOME   ADDRESS",
+    "created   user0@example.com",
+    "failed    user1@example.com",
+    "created   user2@example.com",
+    "created   user3@example.com",
+];
+
+#[test]
+fn a_long_run_shows_how_far_it_is_and_leaves_nothing_but_its_rows() {
+    with_sandbox(|sandbox, mbx| {
+        let mut terminal = at_a_terminal(&mbx, &slow_run(sandbox, &mbx));
+        let (before, bar) = terminal
+            .exp_regex(r"creating \[[=> ]+\] [1-3]/4 \d+%, [\d.]+/s, \d+[smh] left, 1 failed")
+            .expect("the bar is shown");
+        let shown = before + &bar + &terminal.exp_string("exit=14").expect("it ends");
+        let lines = screen(&shown);
+        assert_eq!(lines[..5], SLOW_ROWS, "{lines:#?}");
+        assert!(lines[5].starts_with("error: 1 of 4 rows failed") && lines[6].starts_with("hint"), "{lines:#?}");
+    });
+}
+
+#[test]
+fn no_progress_is_shown_where_nobody_looks_or_nobody_wants_it() {
+    for (begin, end) in [("", "2> errors"), ("", "-q"), ("", "-v"), ("", "| cat"), ("export TERM=dumb; ", "")] {
+        with_sandbox(|sandbox, mbx| {
+            let line = slow_run(sandbox, &mbx);
+            let mut terminal = at_a_terminal(&mbx, &format!("{begin}{line} {end}; touch errors; cat errors"));
+            let shown = terminal.exp_string("exit=0").expect("it ends");
+            assert!(SLOW_ROWS.iter().all(|row| shown.contains(row)), "{end}: {shown}");
+            assert!(!shown.contains("creating"), "{end}: {shown}");
+        });
+    }
+}
+
+#[test]
+fn a_long_list_and_a_long_wait_show_that_something_goes_on() {
+    with_sandbox(|sandbox, mbx| {
+        sandbox.fault(Fault::after(Method::GET, "/", Answer::Delay(Duration::from_millis(700))));
+        let create = "mbx create -p litemail ada@example.com --first-name Ada --last-name Byron --wait";
+        for (line, progress, first) in [
+            (create, "waiting until it is active, ", "ADDRESS"),
+            ("mbx list -p litemail", "so far, ", "ADDRESS"),
+            ("mbx list -p litemail -o json", "so far, ", "["),
+        ] {
+            let mut terminal = at_a_terminal(&mbx, line);
+            let begin = terminal.exp_string(progress).expect("the progress is shown");
+            let shown = begin + progress + &terminal.exp_string("exit=0").expect("it ends");
+            let lines = screen(&shown);
+            assert!(lines[0].starts_with(first), "{lines:#?}");
+            assert!(lines.iter().any(|line| line.contains("ada@example.com")), "{lines:#?}");
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_takes_the_progress_off_the_terminal() {
+    with_sandbox(|sandbox, mbx| {
+        let line = slow_run(sandbox, &mbx);
+        let mut terminal = at_a_terminal(&mbx, &format!("trap : INT; {line}"));
+        let begin = terminal.exp_string("creating [").expect("the bar is shown");
+        terminal.send_control('c').expect("it is typed");
+        let shown = begin + "creating [" + &terminal.exp_string("exit=130").expect("it ends");
+        let lines = screen(&shown);
+        let rows = lines.iter().take_while(|line| SLOW_ROWS.contains(&line.as_str())).count();
+        assert!(rows >= 2 && lines[rows].starts_with("error: interrupted"), "{lines:#?}");
+        assert!(!lines.concat().contains("creating"), "{lines:#?}");
+    });
 }

@@ -195,9 +195,15 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
     let source = opened.source();
     let mut live = app.out.live(&rows::BULK)?;
     let mut shown = Ok(());
+    let left = record.as_ref().map_or(survey.rows, |record| record.summary().left);
+    let mut progress = app.out.progress(doing(header.verb), Some(left.into()));
     let mut tell = |done: &Done, mailbox: Option<&Mailbox>| {
         if shown.is_ok() {
-            shown = live.push(&row_of(done, mailbox, &source));
+            shown = progress.around(|| live.push(&row_of(done, mailbox, &source)));
+        }
+        progress.advance(1);
+        if done.outcome == Outcome::Failed {
+            progress.fail();
         }
     };
     let ends = Ends {
@@ -209,6 +215,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         interrupt: &app.interrupt,
     };
     let report = bulk::run(&opened.provider, ends, options, &mut tell).await;
+    drop(progress);
     close(&opened).await;
     drop(journal);
     let mut report = report?;
@@ -219,6 +226,16 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         report.stopped.get_or_insert(error);
     }
     conclude(app, header, report)
+}
+
+/// Returns a verb as it is told while it is done.
+fn doing(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "creating",
+        Verb::Update => "updating",
+        Verb::Passwd => "setting passwords",
+        Verb::Delete => "deleting",
+    }
 }
 
 /// Takes the passwords out of the file that have become nobody's.
