@@ -210,7 +210,7 @@ fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16
         return Err((422, "domain_not_active", format!("domain {name} is {status}")));
     }
     let address = format!("{local}@{name}");
-    if account.mailbox(&address).is_some() || account.aliases.iter().any(|a| a.source == address) {
+    if account.is_taken(&address) || account.aliases.iter().any(|a| a.source == address) {
         return Err((409, "mailbox_exists", format!("{address} already exists")));
     }
     if let (used, Some(limit)) = account.room(&name)
@@ -220,7 +220,8 @@ fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16
     }
     let mailbox = account.add_mailbox(&local, &name, None);
     (mailbox.first, mailbox.last) = (Some(get("first_name")), Some(get("last_name")));
-    Ok(account.mailbox(&address).map(|m| mailbox_json(account, m)).unwrap_or_default())
+    let mailbox = mailbox.clone();
+    Ok(mailbox_json(account, &mailbox))
 }
 
 async fn create_mailbox(State(store): Shared, headers: HeaderMap, Path(id): Path<String>, body: Bytes) -> Response {
