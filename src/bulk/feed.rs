@@ -119,8 +119,10 @@ impl<'a> Feeder<'a> {
         let print = Fingerprint::of(&new.address);
         let was_there = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
         let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });
-        let was_absent = was_known_absent || was_there == Some(false);
-        let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, alone: false, attempts: 0 };
+        let unlisted = was_there == Some(false);
+        // Where a listing lags, what it does not show may be there all the same.
+        let was_absent = was_known_absent || (unlisted && !self.provider.spec().rules.listing_lags);
+        let mut job = Job { row: number, line, new, was_absent, unlisted, doubted: was_sent, alone: false, attempts: 0 };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
         if was_there == Some(true) && !was_sent && !has_password {
             return Ok(Item::There(job));
@@ -149,8 +151,7 @@ impl<'a> Feeder<'a> {
     }
 
     async fn look(&self, domain: Option<&DomainName>) -> Result<Before> {
-        // Where a listing lags, what it does not show may be there all the same.
-        if self.dry_run || self.provider.spec().rules.listing_lags {
+        if self.dry_run {
             return Ok(None);
         }
         let mut there = Vec::new();

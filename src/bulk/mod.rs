@@ -12,7 +12,8 @@
 //! | it is not there | the provider's listing is up to date | it is sent again |
 //!
 //! What was there before is known from a listing that is taken before the first request of a domain, unless that would
-//! take longer than the run itself. A row that is found there is `exists`, and nothing is sent for it.
+//! take longer than the run itself. A row that is found there is `exists`, and nothing is sent for it. Where a listing
+//! lags, what it does not show may be there all the same, and the creation time has to tell.
 
 pub mod input;
 pub mod journal;
@@ -141,6 +142,8 @@ struct Job {
     new: NewMailbox,
     /// Whether it is sure that it was not there before this run.
     was_absent: bool,
+    /// Whether the listing from before this run did not show it, which proves little where listings lag.
+    unlisted: bool,
     /// Whether a request for it may have been carried out.
     doubted: bool,
     /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.

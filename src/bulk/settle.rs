@@ -7,6 +7,7 @@ use futures_util::TryStreamExt;
 use super::feed::Item;
 use super::{ATTEMPTS, Job, Run};
 use crate::error::{Effect, Error, Kind, Result};
+use crate::http::Made;
 use crate::model::{Address, DomainName, Mailbox};
 use crate::output::Outcome;
 use crate::provider::Provider;
@@ -84,7 +85,14 @@ impl Run<'_> {
 
     /// Says of a mailbox that is there who made it.
     fn judge(&mut self, job: &Job, mailbox: &Mailbox) {
-        let was_before = if job.was_absent { Some(false) } else { self.provider.was_before(mailbox, self.began) };
+        let was_before = match self.provider.made(mailbox, self.began) {
+            _ if job.was_absent => Some(false),
+            Made::Before => Some(true),
+            Made::Since => Some(false),
+            // Nobody else has made it within the seconds after the listing.
+            Made::About if job.unlisted => Some(false),
+            Made::About | Made::Untold => None,
+        };
         match was_before {
             Some(false) => self.finish(job, Outcome::Created, Some(mailbox), None),
             Some(true) => self.finish(job, Outcome::Exists, Some(mailbox), None),

@@ -113,6 +113,14 @@ impl Sandbox {
         *lock(&self.shared.key) = Some(key.to_owned());
     }
 
+    /// Puts a mailbox there in this spelling, as another client would have left it.
+    pub fn add_mailbox(&self, provider: ProviderId, address: &str) {
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        self.shared.store.with(provider, |account| {
+            account.add_mailbox(local, domain, None);
+        });
+    }
+
     /// Lets a provider take the same address again and again: each create makes one more mailbox.
     pub fn accept_repeats(&self, provider: ProviderId) {
         self.shared.store.with(provider, |account| account.accepts_repeats = true);
@@ -140,7 +148,7 @@ impl Sandbox {
     /// Returns whether `password` is what the mailbox would log in with.
     pub fn password_is(&self, provider: ProviderId, address: &str, password: &str) -> bool {
         self.shared.store.with(provider, |account| {
-            account.mailboxes.iter().any(|m| m.address() == address && m.password_is(password))
+            account.mailboxes.iter().any(|m| m.is_at(address) && m.password_is(password))
         })
     }
 }

@@ -224,7 +224,7 @@ impl Mailbox {
         format!("{}@{}", self.local, self.domain)
     }
 
-    fn is_at(&self, address: &str) -> bool {
+    pub(super) fn is_at(&self, address: &str) -> bool {
         address.rsplit_once('@').is_some_and(|(local, domain)| {
             self.local.eq_ignore_ascii_case(local) && self.domain.eq_ignore_ascii_case(domain)
         })
