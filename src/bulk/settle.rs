@@ -67,13 +67,13 @@ impl Run<'_> {
                         found.push((job, mailbox));
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(())
             };
             match read.await {
                 Ok(()) if open.is_empty() || !lags => break,
                 // What was found is found; the rest is looked for again.
                 Ok(()) => {}
-                Err(error) if look == LOOKS => return (found, Err(error)),
+                Err(error) if look == LOOKS || error.kind == Kind::Unsupported => return (found, Err(error)),
                 Err(_) => {}
             }
             if look < LOOKS {

@@ -100,6 +100,11 @@ impl Fault {
         Fault { skip, ..self }
     }
 
+    /// Returns true when it will not strike again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.times == 0
+    }
+
     /// Returns the answer to play and whether the server acts, if this request is struck.
     pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
         if self.method != *method || !path.contains(&self.path) || self.times == 0 {

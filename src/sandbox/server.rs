@@ -147,9 +147,22 @@ impl Sandbox {
 
     /// Returns whether `password` is what the mailbox would log in with.
     pub fn password_is(&self, provider: ProviderId, address: &str, password: &str) -> bool {
-        self.shared.store.with(provider, |account| {
-            account.mailboxes.iter().any(|m| m.is_at(address) && m.password_is(password))
-        })
+        self.shared
+            .store
+            .with(provider, |account| account.mailbox(address).is_some_and(|mailbox| mailbox.password_is(password)))
+    }
+}
+
+impl Shared {
+    /// Returns the trouble that strikes a request, if any does; what has struck for the last time is forgotten.
+    fn fault(&self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
+        let mut faults = lock(&self.faults);
+        let (at, struck) =
+            faults.iter_mut().enumerate().find_map(|(at, fault)| Some((at, fault.strikes(method, path)?)))?;
+        if faults[at].is_spent() {
+            faults.remove(at);
+        }
+        Some(struck)
     }
 }
 
@@ -203,8 +216,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     if let Some(id) = provider.filter(|_| parts.method != Method::GET) {
         shared.store.tick(id);
     }
-    let said = format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers);
-    let fault = lock(&shared.faults).iter_mut().find_map(|fault| fault.strikes(&parts.method, parts.uri.path()));
+    let fault = shared.fault(&parts.method, parts.uri.path());
+    let said = fault.as_ref().map(|_| format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers));
+    let said = said.unwrap_or_default();
     let mut router = shared.router.clone();
     let work = async move {
         let response = router.call(Request::from_parts(parts, Body::from(body))).await;

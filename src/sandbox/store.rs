@@ -173,12 +173,14 @@ impl Account {
 
     /// Finds a mailbox by address, without regard to case.
     pub(super) fn mailbox(&self, address: &str) -> Option<&Mailbox> {
-        self.mailboxes.iter().find(|m| m.is_at(address))
+        let (local, domain) = address.rsplit_once('@')?;
+        self.mailboxes.iter().find(|m| m.is_at(local, domain))
     }
 
     /// Finds a mailbox by address, without regard to case.
     pub(super) fn mailbox_mut(&mut self, address: &str) -> Option<&mut Mailbox> {
-        self.mailboxes.iter_mut().find(|m| m.is_at(address))
+        let (local, domain) = address.rsplit_once('@')?;
+        self.mailboxes.iter_mut().find(|m| m.is_at(local, domain))
     }
 
     /// Returns whether a new mailbox is refused because another has its address.
@@ -224,10 +226,8 @@ impl Mailbox {
         format!("{}@{}", self.local, self.domain)
     }
 
-    pub(super) fn is_at(&self, address: &str) -> bool {
-        address.rsplit_once('@').is_some_and(|(local, domain)| {
-            self.local.eq_ignore_ascii_case(local) && self.domain.eq_ignore_ascii_case(domain)
-        })
+    fn is_at(&self, local: &str, domain: &str) -> bool {
+        self.local.eq_ignore_ascii_case(local) && self.domain.eq_ignore_ascii_case(domain)
     }
 
     pub(super) fn set_password(&mut self, password: &str) {

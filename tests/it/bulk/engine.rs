@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
-use mbx::provider::ProviderId;
+use mbx::provider::{Provider, ProviderId};
 use mbx::sandbox::{Answer, Fault};
 
 use super::{engine, rows};
-use crate::support::{Ctx, PASSWORD};
+use crate::support::{Ctx, PASSWORD, at};
 
 /// Returns rows of two domains in turn, with names.
 fn named(count: usize) -> String {
@@ -113,4 +113,19 @@ async fn a_run_stops_after_so_many_failures() {
     // Those in the air when the fifth failed are told as well.
     assert!((5..5 + 8).contains(&told.len()), "{}", told.len());
     assert_eq!(report.summary.left as usize + told.len(), 100);
+}
+
+#[tokio::test]
+async fn a_quota_that_takes_a_second_request_is_set_after_a_lost_answer() {
+    const ROWS: usize = 10;
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut).skip(2).times(3));
+    let file: String = (0..ROWS).map(|n| format!("user{n}@example.com,{PASSWORD},2097152000\n")).collect();
+    let (_, told) = engine(&ctx, &("address,password,quota\n".to_owned() + &file), |_| ()).await;
+    assert_eq!(told.len(), ROWS);
+    for (address, done) in told {
+        assert_eq!(done.outcome, Outcome::Created, "{done:?}");
+        let held = ctx.provider.get_mailbox(&at(&address)).await.expect("it is there");
+        assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_097_152_000), "{done:?}");
+    }
 }

@@ -2,19 +2,26 @@
 //! the server really holds: nothing lost, nothing twice, nothing misreported.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mbx::bulk::Options;
-use mbx::http::Method;
+use mbx::http::{Gate, Method};
 use mbx::output::Outcome;
-use mbx::provider::{NameRule, ProviderId};
+use mbx::provider::{NameRule, Pace, ProviderId};
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
-use super::{Dice, Rig, Told};
+use super::{Dice, Rig};
 use crate::support::Ctx;
 
 /// One row of a hundred was there before the run.
 const THERE: usize = 100;
+
+/// Requests in the air.
+const AT_ONCE: usize = 32;
+
+/// How long an answer is waited for; some never come.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// What a day is like.
 struct Day {
@@ -26,6 +33,7 @@ struct Day {
     repeats: bool,
     /// Whether some of the writes that are answered with a time-out are done only later.
     late: bool,
+    /// Whether routes that no page documents are left alone.
     documented_only: bool,
 }
 
@@ -40,13 +48,15 @@ struct Verdict {
     misreported: usize,
     /// Passwords that are not the mailbox's, are missing, or are written down for what the run has not made.
     passwords: usize,
-    /// Said to be in doubt.
-    unknown: usize,
+    /// Left in doubt, and there.
+    unknown_there: usize,
+    /// Left in doubt, and not there.
+    unknown_missing: usize,
 }
 
-/// Returns how many seeds to try.
-fn seeds() -> u64 {
-    std::env::var("MBX_TEST_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+/// Returns how a run flows.
+fn options(poll: Duration) -> Options {
+    Options { concurrency: AT_ONCE, exists_is_fine: true, max_failures: None, dry_run: false, poll }
 }
 
 impl Day {
@@ -102,18 +112,17 @@ impl Day {
         }
     }
 
-    /// Runs the day and compares.
-    async fn run(&self, seed: u64) -> (Verdict, Ctx) {
+    /// Opens the provider, with some of the rows there.
+    async fn begin(&self) -> (Ctx, BTreeSet<String>) {
         let mut ctx = Ctx::new(self.id).await;
         ctx.provider = ctx.open(|account| {
-            account.pace.concurrency = 32;
-            account.pace.write = Duration::from_millis(1500);
-            account.gate = std::sync::Arc::new(mbx::http::Gate::new(account.pace));
+            account.pace = Pace { concurrency: AT_ONCE, write: PATIENCE, ..account.pace };
+            account.gate = Arc::new(Gate::new(account.pace));
             account.allow_unverified = !self.documented_only;
         });
         let mut there = BTreeSet::new();
         for row in (0..self.rows).step_by(THERE) {
-            // Somebody else has spelled them otherwise.
+            // Somebody else has spelled some of them otherwise.
             let address = self.address(row).replace("ser", if row.is_multiple_of(3) { "SER" } else { "ser" });
             ctx.sandbox.add_mailbox(self.id, &address);
             there.insert(address.to_lowercase());
@@ -122,20 +131,20 @@ impl Day {
         if self.repeats {
             ctx.sandbox.accept_repeats(self.id);
         }
-        self.trouble(&ctx.sandbox, &mut Dice(seed));
-        let rig = Rig::new(&ctx, &self.file(&ctx));
-        let options = Options {
-            concurrency: 32,
-            exists_is_fine: true,
-            max_failures: None,
-            dry_run: false,
-            poll: Duration::from_millis(100),
-        };
-        let told = rig.run(&ctx, options).await;
-        (self.compare(&ctx, &rig, &there, &told), ctx)
+        (ctx, there)
     }
 
-    fn compare(&self, ctx: &Ctx, rig: &Rig, there: &BTreeSet<String>, told: &Told) -> Verdict {
+    /// Runs the day and compares.
+    async fn run(&self, seed: u64) -> Verdict {
+        let (ctx, there) = self.begin().await;
+        self.trouble(&ctx.sandbox, &mut Dice(seed));
+        self.compare(&ctx, &there, Duration::from_millis(100)).await
+    }
+
+    /// Runs the file and compares what is told with what is there.
+    async fn compare(&self, ctx: &Ctx, there: &BTreeSet<String>, poll: Duration) -> Verdict {
+        let rig = Rig::new(ctx, &self.file(ctx));
+        let told = rig.run(ctx, options(poll)).await;
         assert!(told.stopped.is_none(), "{:?}", told.stopped);
         assert_eq!(told.rows.len(), self.rows, "every row is told");
         let mut held = BTreeMap::new();
@@ -143,7 +152,7 @@ impl Day {
             *held.entry(address.to_lowercase()).or_insert(0) += 1;
         }
         let passwords = rig.passwords();
-        let takes_one = passwords.len() > 0;
+        let takes_one = !passwords.is_empty();
         let mut verdict = Verdict { twice: held.values().filter(|times| **times > 1).count(), ..Verdict::default() };
         for (address, done) in &told.rows {
             let (was_there, is_there) = (there.contains(address), held.contains_key(address));
@@ -166,83 +175,120 @@ impl Day {
             verdict.lost += usize::from(is_lost);
             verdict.misreported += usize::from(!truth && !is_lost);
             verdict.passwords += usize::from(!right_password);
-            verdict.unknown += usize::from(done.outcome == Outcome::Unknown);
-            if (!truth || !right_password) && std::env::var_os("MBX_TEST_SHOW").is_some() {
-                eprintln!("{} {done:?} was_there {was_there} held {:?}", address, held.get(address));
+            if done.outcome == Outcome::Unknown {
+                verdict.unknown_there += usize::from(is_there);
+                verdict.unknown_missing += usize::from(!is_there);
             }
         }
         verdict
     }
 
-    /// Asserts that nothing is lost, twice or misreported, and that doubt is left of one row of a thousand at most.
-    async fn is_told_truly(&self) {
-        for seed in 1..=seeds() {
-            let (verdict, _) = self.run(seed).await;
-            eprintln!("{} {} rows, repeats {}, late {}: {verdict:?}", self.id, self.rows, self.repeats, self.late);
-            let unknown = verdict.unknown;
-            assert_eq!(verdict, Verdict { unknown, ..Verdict::default() }, "{}, seed {seed}", self.id);
-            assert!(unknown * 1000 <= self.rows, "{}, seed {seed}: {unknown} unknown", self.id);
+    /// Asserts for so many seeds that nothing is lost, twice or misreported; returns the most doubts that were left.
+    async fn is_told_truly(&self, seeds: u64) -> (usize, usize) {
+        let mut most = (0, 0);
+        for seed in 1..=seeds {
+            let verdict = self.run(seed).await;
+            let Verdict { unknown_there, unknown_missing, .. } = verdict;
+            assert_eq!(verdict, Verdict { unknown_there, unknown_missing, ..Verdict::default() }, "seed {seed}");
+            most = (most.0.max(unknown_there), most.1.max(unknown_missing));
         }
+        most
     }
+
+    /// Asserts that besides doubt is left of one row of a thousand at most.
+    async fn leaves_no_doubt(&self, seeds: u64) {
+        let (there, missing) = self.is_told_truly(seeds).await;
+        assert!((there + missing) * 1000 <= self.rows, "{there} + {missing} of {} are unknown", self.rows);
+    }
+}
+
+/// Returns how many seeds the large runs take; more are a matter of patience.
+fn seeds() -> u64 {
+    std::env::var("MBX_TEST_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 #[tokio::test]
 async fn emboux() {
-    Day::at(ProviderId::Emboux, 3000).is_told_truly().await;
+    Day::at(ProviderId::Emboux, 3000).leaves_no_doubt(seeds()).await;
 }
 
 #[tokio::test]
 async fn emboux_that_takes_repeats() {
-    Day::at(ProviderId::Emboux, 3000).repeating().is_told_truly().await;
+    Day::at(ProviderId::Emboux, 3000).repeating().leaves_no_doubt(seeds()).await;
 }
 
 #[tokio::test]
 async fn hybridbox() {
-    Day::at(ProviderId::Hybridbox, 3000).is_told_truly().await;
+    Day::at(ProviderId::Hybridbox, 3000).leaves_no_doubt(seeds()).await;
 }
 
 #[tokio::test]
 async fn hybridbox_that_takes_repeats() {
-    Day::at(ProviderId::Hybridbox, 3000).repeating().is_told_truly().await;
-}
-
-#[tokio::test]
-async fn litemail() {
-    Day::at(ProviderId::Litemail, 1000).is_told_truly().await;
-}
-
-#[tokio::test]
-async fn litemail_that_takes_repeats() {
-    Day::at(ProviderId::Litemail, 1000).repeating().is_told_truly().await;
-}
-
-#[tokio::test]
-async fn qboxmail() {
-    Day::at(ProviderId::Qboxmail, 500).is_told_truly().await;
-}
-
-#[tokio::test]
-async fn qboxmail_as_documented() {
-    Day { documented_only: true, ..Day::at(ProviderId::Qboxmail, 500) }.is_told_truly().await;
+    Day::at(ProviderId::Hybridbox, 3000).repeating().leaves_no_doubt(seeds()).await;
 }
 
 #[tokio::test]
 async fn mailinabox() {
-    Day::at(ProviderId::Mailinabox, 500).is_told_truly().await;
+    Day::at(ProviderId::Mailinabox, 500).leaves_no_doubt(1).await;
+    Day::at(ProviderId::Mailinabox, 500).repeating().leaves_no_doubt(1).await;
 }
 
 #[tokio::test]
-async fn mailinabox_that_takes_repeats() {
-    Day::at(ProviderId::Mailinabox, 500).repeating().is_told_truly().await;
+async fn qboxmail_with_its_listing() {
+    Day::at(ProviderId::Qboxmail, 300).leaves_no_doubt(1).await;
+    Day::at(ProviderId::Qboxmail, 300).repeating().leaves_no_doubt(1).await;
+}
+
+/// No documented route lists mailboxes: whether a lost create was carried out cannot be looked up, and is not guessed.
+#[tokio::test]
+async fn qboxmail_as_documented() {
+    let day = Day { documented_only: true, ..Day::at(ProviderId::Qboxmail, 300) };
+    let (there, missing) = day.is_told_truly(1).await;
+    assert!(there > 0 && missing > 0, "{there}, {missing}");
+}
+
+/// Its listing lags, so a row that it does not show is not sent again. What is there is told by its creation time.
+#[tokio::test]
+async fn litemail() {
+    for day in [Day::at(ProviderId::Litemail, 1000), Day::at(ProviderId::Litemail, 1000).repeating()] {
+        let (there, missing) = day.is_told_truly(1).await;
+        assert_eq!(there, 0);
+        assert!(missing > 0, "refused without a word, and not known to be");
+    }
 }
 
 #[tokio::test]
-async fn late_writes() {
-    Day { late: true, ..Day::at(ProviderId::Emboux, 1000) }.is_told_truly().await;
+async fn writes_that_end_after_their_answer() {
+    for id in [ProviderId::Emboux, ProviderId::Hybridbox] {
+        Day { late: true, ..Day::at(id, 1000) }.leaves_no_doubt(1).await;
+        Day { late: true, ..Day::at(id, 1000).repeating() }.leaves_no_doubt(1).await;
+    }
+}
+
+/// The last writes of a run end when nothing else keeps it busy any more.
+#[tokio::test]
+#[ignore = "a row that is missing after a doubt is looked for only once"]
+async fn the_last_writes_may_end_late() {
+    const ROWS: usize = 20;
+    let day = Day::at(ProviderId::Emboux, ROWS).repeating();
+    let (ctx, there) = day.begin().await;
+    let delay = Duration::from_millis(150);
+    ctx.sandbox.fault(Fault::before(Method::POST, day.path, Answer::status(504), delay).times(ROWS));
+    let verdict = day.compare(&ctx, &there, Duration::from_millis(400)).await;
+    assert_eq!(verdict, Verdict::default());
 }
 
 #[tokio::test]
-async fn late_writes_where_repeats_are_taken() {
-    Day { late: true, ..Day::at(ProviderId::Emboux, 1000).repeating() }.is_told_truly().await;
-    Day { late: true, ..Day::at(ProviderId::Hybridbox, 1000).repeating() }.is_told_truly().await;
+async fn the_same_file_twice_sends_nothing_the_second_time() {
+    for id in ProviderId::ALL {
+        let day = Day::at(id, 150);
+        let (ctx, there) = day.begin().await;
+        for run in [1, 2] {
+            let told = Rig::new(&ctx, &day.file(&ctx)).run(&ctx, options(Duration::from_millis(1))).await;
+            let sent =
+                ctx.sandbox.take_seen().iter().any(|seen| seen.method == Method::POST && seen.path.contains(day.path));
+            let existed = told.rows.values().filter(|done| done.outcome == Outcome::Exists).count();
+            assert_eq!((sent, existed), if run == 1 { (true, there.len()) } else { (false, day.rows) }, "{id}");
+        }
+    }
 }

@@ -45,7 +45,11 @@ pub(crate) fn rows(count: usize) -> String {
 }
 
 /// Runs the engine over a file, without a journal.
-pub(crate) async fn engine(ctx: &Ctx, text: &str, change: impl FnOnce(&mut Options)) -> (Report, BTreeMap<String, Done>) {
+pub(crate) async fn engine(
+    ctx: &Ctx,
+    text: &str,
+    change: impl FnOnce(&mut Options),
+) -> (Report, BTreeMap<String, Done>) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("people.csv");
     std::fs::write(&path, text).expect("the file is written");

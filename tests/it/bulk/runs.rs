@@ -8,9 +8,7 @@ use mbx::http::Method;
 use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault};
 
-use super::{
-    GENERATE, addresses, assert_passwords_are_true, first_create, on_emboux, passwords, resume, rows, run_of,
-};
+use super::{GENERATE, addresses, assert_passwords_are_true, first_create, on_emboux, passwords, resume, rows, run_of};
 use crate::support::PASSWORD;
 
 #[tokio::test]
