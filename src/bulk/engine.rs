@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub(super) new: NewMailbox,
     /// Whether it is sure that it was not there before this run.
     pub(super) was_absent: bool,
+    /// Whether the listing from before this run did not show it, which proves little where listings lag.
+    pub(super) unlisted: bool,
     /// Whether a request for it may have been carried out.
     pub(super) doubted: bool,
     /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.

@@ -120,10 +120,20 @@ impl<'a> Feeder<'a> {
         let Row { number, line, new } = row;
         let was_sent = state != State::Open;
         let print = Fingerprint::of(&new.address);
-        let was_there = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
+        let is_listed = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
+        // Where a listing lags, what it does not show may be there all the same.
+        let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
         let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });
-        let was_absent = was_known_absent || was_there == Some(false);
-        let mut job = Job { row: number, line, new, was_absent, doubted: was_sent, alone: false, attempts: 0 };
+        let mut job = Job {
+            row: number,
+            line,
+            new,
+            was_absent: self.verb == Verb::Create && (was_known_absent || was_there == Some(false)),
+            unlisted: is_listed == Some(false),
+            doubted: was_sent,
+            alone: false,
+            attempts: 0,
+        };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
         if let Some(was_there) = was_there.filter(|_| !was_sent && !has_password)
             && let Some(fate) = self.verb.needs_none(&job, was_there)
@@ -154,9 +164,7 @@ impl<'a> Feeder<'a> {
     }
 
     async fn look(&self, domain: Option<&DomainName>) -> Result<Before> {
-        // Where a listing lags, what it does not show may be there all the same. What it does show is known.
-        let lags = self.provider.spec().rules.listing_lags;
-        if self.dry_run || (lags && self.verb == Verb::Create) {
+        if self.dry_run {
             return Ok(None);
         }
         let mut there = Vec::new();
@@ -177,6 +185,6 @@ impl<'a> Feeder<'a> {
             }
         }
         there.sort_unstable();
-        Ok(Some(there).filter(|_| !lags))
+        Ok(Some(there))
     }
 }

@@ -18,7 +18,8 @@
 //! | delete | there | | it is sent again |
 //!
 //! What was there before is known from a listing that is taken before the first request of a domain, unless that would
-//! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it.
+//! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it. Where a
+//! listing lags, what it does not show may be there all the same, and the creation time has to tell.
 
 pub mod input;
 pub mod journal;

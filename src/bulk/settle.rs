@@ -8,6 +8,7 @@ use super::engine::Run;
 use super::feed::Item;
 use super::{Fate, Job, Verb};
 use crate::error::{Effect, Error, Kind, Result};
+use crate::http::Made;
 use crate::model::{Address, DomainName, Mailbox, Status};
 use crate::output::Outcome;
 use crate::provider::Provider;
@@ -79,12 +80,12 @@ impl Run<'_> {
                         found.push((job, mailbox));
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(())
             };
             match read.await {
                 // What was found is found; the rest is looked for again.
                 Ok(()) => seen += 1,
-                Err(error) if look == LOOKS => return (found, Err(error)),
+                Err(error) if look == LOOKS || error.kind == Kind::Unsupported => return (found, Err(error)),
                 Err(_) => {}
             }
             if open.is_empty() || seen == enough {
@@ -102,8 +103,14 @@ impl Run<'_> {
         let told = |outcome, mailbox| Fate { mailbox: Some(mailbox), ..Fate::of(outcome) };
         match self.options.verb {
             Verb::Create => {
-                let was_before =
-                    if job.was_absent { Some(false) } else { self.provider.was_before(&mailbox, self.began) };
+                let was_before = match self.provider.made(&mailbox, self.began) {
+                    _ if job.was_absent => Some(false),
+                    Made::Before => Some(true),
+                    Made::Since => Some(false),
+                    // Nobody else has made it within the seconds after the listing.
+                    Made::About if job.unlisted => Some(false),
+                    Made::About | Made::Untold => None,
+                };
                 match was_before {
                     Some(false) => self.finish(&job, told(Outcome::Created, mailbox)),
                     Some(true) => self.finish(&job, told(Outcome::Exists, mailbox)),

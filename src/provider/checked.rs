@@ -197,13 +197,9 @@ impl Checked {
         self.inner.update_mailbox(address, change).await
     }
 
-    /// Returns whether a mailbox was there before `began`, by the provider's own clock; `None` when that cannot be told.
-    pub fn was_before(&self, mailbox: &Mailbox, began: Moment) -> Option<bool> {
-        match self.http.made(mailbox.created_at.as_ref(), began) {
-            Made::Before => Some(true),
-            Made::Since => Some(false),
-            Made::About | Made::Untold => None,
-        }
+    /// Returns whether a mailbox was made before `began`, by the provider's own clock.
+    pub fn made(&self, mailbox: &Mailbox, began: Moment) -> Made {
+        self.http.made(mailbox.created_at.as_ref(), began)
     }
 
     /// Looks whether the mailbox of a create whose answer was lost is there.

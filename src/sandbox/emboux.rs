@@ -195,7 +195,7 @@ async fn create_user(State(store): Shared, headers: HeaderMap, body: Bytes) -> R
         if of != domain {
             return detail(400, "The email does not belong to the domain");
         }
-        if account.mailbox(&email).is_some() {
+        if account.is_taken(&email) {
             return detail(400, "Este email (buzón) ya existe en el servidor SaaS");
         }
         if let (used, Some(limit)) = account.room(&domain)
@@ -205,8 +205,8 @@ async fn create_user(State(store): Shared, headers: HeaderMap, body: Bytes) -> R
         }
         let user = account.add_mailbox(local, &domain, Some(&password));
         user.quota = QUOTA_MB;
-        let address = user.address();
-        json(201, account.mailbox(&address).map(|user| user_json(account, user)).unwrap_or_default())
+        let user = user.clone();
+        json(201, user_json(account, &user))
     })
 }
 

@@ -60,19 +60,34 @@ pub struct Fault {
     path: String,
     skip: usize,
     times: usize,
-    acts: bool,
+    acts: Acts,
     answer: Answer,
+}
+
+/// Whether and when the server does what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acts {
+    Never,
+    First,
+    /// So long after it has answered.
+    Later(Duration),
 }
 
 impl Fault {
     /// Strikes requests with this method whose path contains `path`: `answer` comes instead of acting.
     pub fn instead(method: Method, path: impl Into<String>, answer: Answer) -> Self {
-        Fault { method, path: path.into(), skip: 0, times: usize::MAX, acts: false, answer }
+        Fault { method, path: path.into(), skip: 0, times: usize::MAX, acts: Acts::Never, answer }
     }
 
     /// Strikes requests with this method whose path contains `path`: the server acts, and then answers with `answer`.
     pub fn after(method: Method, path: impl Into<String>, answer: Answer) -> Self {
-        Fault { acts: true, ..Fault::instead(method, path, answer) }
+        Fault { acts: Acts::First, ..Fault::instead(method, path, answer) }
+    }
+
+    /// Strikes requests with this method whose path contains `path`: the server answers with `answer`, goes on with its
+    /// work, and is done with it so much later.
+    pub fn before(method: Method, path: impl Into<String>, answer: Answer, delay: Duration) -> Self {
+        Fault { acts: Acts::Later(delay), ..Fault::instead(method, path, answer) }
     }
 
     /// Strikes only so often.
@@ -85,8 +100,13 @@ impl Fault {
         Fault { skip, ..self }
     }
 
-    /// Returns the answer to play and whether the server acts first, if this request is struck.
-    pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<(bool, Answer)> {
+    /// Returns true when it will not strike again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.times == 0
+    }
+
+    /// Returns the answer to play and whether the server acts, if this request is struck.
+    pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
         if self.method != *method || !path.contains(&self.path) || self.times == 0 {
             return None;
         }

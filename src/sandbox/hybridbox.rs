@@ -144,8 +144,8 @@ fn mailbox_json(account: &Account, mailbox: &Mailbox) -> Value {
     shown
 }
 
-/// Returns one page of a list as a page object.
-fn paged(items: Vec<Value>, query: &Fields) -> Response {
+/// Returns one page of a list as a page object; only its items are made JSON.
+fn paged<T>(items: Vec<T>, query: &Fields, show: impl Fn(T) -> Value) -> Response {
     let number = |key: &str, default: u64| match query.get(key).and_then(Value::as_str) {
         None => Some(default),
         Some(text) => text.parse().ok().filter(|&number: &u64| number > 0),
@@ -155,6 +155,7 @@ fn paged(items: Vec<Value>, query: &Fields) -> Response {
     };
     let (size, total) = (size.min(PAGE_MAX), items.len());
     let (items, _) = page(items, number as usize, size as usize);
+    let items: Vec<_> = items.into_iter().map(show).collect();
     json(200, json!({ "items": items, "page": number, "page_size": size, "total": total }))
 }
 
@@ -187,14 +188,14 @@ async fn list_mailboxes(
         let domain = wanted("domain").map(|text| domain_of(account, &text).map(|d| d.name.clone()).unwrap_or_default());
         let (search, of) = (wanted("search").map(|s| s.to_lowercase()), wanted("workspace_id"));
         let fits = |m: &&Mailbox| {
-            let names = [m.first.as_deref(), m.last.as_deref()].map(|n| n.unwrap_or_default().to_lowercase());
+            let named = |s: &String| [&m.first, &m.last].into_iter().flatten().any(|n| n.to_lowercase().contains(s));
             domain.as_ref().is_none_or(|name| m.domain == *name)
                 && of.as_ref().is_none_or(|of| uuid("workspace", workspace(&m.domain)) == *of)
-                && search.as_ref().is_none_or(|s| m.address().contains(s) || names.iter().any(|n| n.contains(s)))
+                && search.as_ref().is_none_or(|s| m.address().contains(s) || named(s))
         };
         // The newest first, so that pages shift while mailboxes are added: no page promises an order.
-        let all = account.mailboxes.iter().rev().filter(fits).map(|m| mailbox_json(account, m)).collect();
-        paged(all, &query)
+        let all = account.mailboxes.iter().rev().filter(fits).collect();
+        paged(all, &query, |m| mailbox_json(account, m))
     })
 }
 
@@ -210,7 +211,7 @@ fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16
         return Err((422, "domain_not_active", format!("domain {name} is {status}")));
     }
     let address = format!("{local}@{name}");
-    if account.mailbox(&address).is_some() || account.aliases.iter().any(|a| a.source == address) {
+    if account.is_taken(&address) || account.aliases.iter().any(|a| a.source == address) {
         return Err((409, "mailbox_exists", format!("{address} already exists")));
     }
     if let (used, Some(limit)) = account.room(&name)
@@ -220,7 +221,8 @@ fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16
     }
     let mailbox = account.add_mailbox(&local, &name, None);
     (mailbox.first, mailbox.last) = (Some(get("first_name")), Some(get("last_name")));
-    Ok(account.mailbox(&address).map(|m| mailbox_json(account, m)).unwrap_or_default())
+    let mailbox = mailbox.clone();
+    Ok(mailbox_json(account, &mailbox))
 }
 
 async fn create_mailbox(State(store): Shared, headers: HeaderMap, Path(id): Path<String>, body: Bytes) -> Response {
@@ -458,7 +460,7 @@ async fn list_domains(
             "workspace_id": uuid("workspace", workspace(&domain.name)),
         })
     };
-    with(&store, &headers, &id, |account| paged(account.domains.iter().map(item).collect(), &query))
+    with(&store, &headers, &id, |account| paged(account.domains.iter().collect(), &query, item))
 }
 
 async fn get_domain(State(store): Shared, headers: HeaderMap, Path((id, wanted)): Path<(String, String)>) -> Response {

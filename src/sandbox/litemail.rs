@@ -238,7 +238,7 @@ fn add(account: &mut Account, all: Vec<Wanted>) -> Result<Vec<Value>, Refusal> {
             return Err(refusal(400, "The domain is not active"));
         }
     }
-    let is_new = |new: &Wanted| account.mailbox(&format!("{}@{}", new.local, new.domain)).is_none();
+    let is_new = |new: &Wanted| !account.is_taken(&format!("{}@{}", new.local, new.domain));
     let fresh: Vec<Wanted> = all.into_iter().filter(is_new).collect();
     if fresh.is_empty() {
         return Err(refusal(400, "Mailbox already exists"));

@@ -325,7 +325,7 @@ fn added(account: &mut Account, fields: &Fields) -> Outcome {
     if password.contains('\0') {
         return Err("embedded null byte".to_owned());
     }
-    if account.mailbox(email).is_some() {
+    if account.is_taken(email) {
         return Err("User already exists.".to_owned());
     }
     let before = domains(account);

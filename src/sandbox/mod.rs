@@ -3,7 +3,8 @@
 //!
 //! It checks credentials, content types and fields, keeps the documented limits, pages in small pages, and answers in
 //! the documented ways, the awkward ones included. Ids count up from fixed seeds; its clock starts at a fixed minute,
-//! moves on by one with every request that may change something, and is told in the `Date` header.
+//! moves on by one with every request that may change something, and is told in the `Date` header. Tests can let it run
+//! as ours does, and let a provider take the same address twice.
 
 mod emboux;
 mod fault;

@@ -468,7 +468,7 @@ async fn create_account(State(store): Shared, headers: HeaderMap, Path(code): Pa
         let default = domain.extra.get("default_quota").and_then(Value::as_u64);
         let address = format!("{local}@{}", domain.name);
         let is_alias = account.aliases.iter().any(|a| a.source.eq_ignore_ascii_case(&address));
-        if account.mailbox(&address).is_some() || is_alias || local.eq_ignore_ascii_case("postmaster") {
+        if account.is_taken(&address) || is_alias || local.eq_ignore_ascii_case("postmaster") {
             return Err(invalid("name", "already exists"));
         }
         if let (used, Some(limit)) = account.room(&domain.name)

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
-use super::fault::{Answer, Fault};
-use super::store::Store;
+use super::fault::{Acts, Answer, Fault};
+use super::store::{Account, Store};
 use super::{BOX_USER, KEY, base_path, router};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
@@ -113,6 +113,24 @@ impl Sandbox {
         *lock(&self.shared.key) = Some(key.to_owned());
     }
 
+    /// Puts a mailbox there in this spelling, as another client would have left it.
+    pub fn add_mailbox(&self, provider: ProviderId, address: &str) {
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        self.shared.store.with(provider, |account| {
+            account.add_mailbox(local, domain, None);
+        });
+    }
+
+    /// Lets a provider take the same address again and again: each create makes one more mailbox.
+    pub fn accept_repeats(&self, provider: ProviderId) {
+        self.shared.store.with(provider, |account| account.accepts_repeats = true);
+    }
+
+    /// Lets an hour pass at a provider, and its clock run as ours does from then on.
+    pub fn run_clock(&self, provider: ProviderId) {
+        self.shared.store.with(provider, Account::run_clock);
+    }
+
     /// Returns the requests received so far, and forgets them.
     pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *lock(&self.shared.seen))
@@ -129,9 +147,22 @@ impl Sandbox {
 
     /// Returns whether `password` is what the mailbox would log in with.
     pub fn password_is(&self, provider: ProviderId, address: &str, password: &str) -> bool {
-        self.shared.store.with(provider, |account| {
-            account.mailboxes.iter().any(|m| m.address() == address && m.password_is(password))
-        })
+        self.shared
+            .store
+            .with(provider, |account| account.mailbox(address).is_some_and(|mailbox| mailbox.password_is(password)))
+    }
+}
+
+impl Shared {
+    /// Returns the trouble that strikes a request, if any does; what has struck for the last time is forgotten.
+    fn fault(&self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
+        let mut faults = lock(&self.faults);
+        let (at, struck) =
+            faults.iter_mut().enumerate().find_map(|(at, fault)| Some((at, fault.strikes(method, path)?)))?;
+        if faults[at].is_spent() {
+            faults.remove(at);
+        }
+        Some(struck)
     }
 }
 
@@ -185,18 +216,25 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     if let Some(id) = provider.filter(|_| parts.method != Method::GET) {
         shared.store.tick(id);
     }
-    let said = format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers);
-    let fault = lock(&shared.faults).iter_mut().find_map(|fault| fault.strikes(&parts.method, parts.uri.path()));
+    let fault = shared.fault(&parts.method, parts.uri.path());
+    let said = fault.as_ref().map(|_| format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers));
+    let said = said.unwrap_or_default();
+    let mut router = shared.router.clone();
+    let work = async move {
+        let response = router.call(Request::from_parts(parts, Body::from(body))).await;
+        response.unwrap_or_else(|never| match never {})
+    };
     let mut response = match fault {
-        Some((false, trouble)) => trouble.play(Response::new(Body::empty()), &said).await?,
-        trouble => {
-            let mut router = shared.router.clone();
-            let response = router.call(Request::from_parts(parts, Body::from(body))).await;
-            let response = response.unwrap_or_else(|never| match never {});
-            match trouble {
-                Some((_, trouble)) => trouble.play(response, &said).await?,
-                None => response,
+        None => work.await,
+        Some((Acts::First, trouble)) => trouble.play(work.await, &said).await?,
+        Some((acts, trouble)) => {
+            if let Acts::Later(delay) = acts {
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    work.await
+                });
             }
+            trouble.play(Response::new(Body::empty()), &said).await?
         }
     };
     if let Some(trouble) = shared.store.trouble() {

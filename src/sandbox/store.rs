@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,6 +29,12 @@ pub(super) struct Account {
     pub(super) credentials: Vec<Credential>,
     /// What only one dialect needs, such as login keys.
     pub(super) extra: Map<String, Value>,
+    /// Whether an address that is taken can be taken again.
+    #[serde(skip)]
+    pub(super) accepts_repeats: bool,
+    /// Since when its clock runs as ours does; `None`: a request that may change something takes a minute.
+    #[serde(skip)]
+    running: Option<Instant>,
 }
 
 /// A domain.
@@ -99,6 +105,8 @@ impl Account {
             aliases: Vec::new(),
             credentials: Vec::new(),
             extra: Map::new(),
+            accepts_repeats: false,
+            running: None,
         };
         if provider == ProviderId::Mailinabox {
             super::mailinabox::seed(&mut account);
@@ -146,7 +154,13 @@ impl Account {
 
     /// Returns the sandbox's time in seconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        START + self.ticks * 60
+        START + self.ticks * 60 + self.running.map_or(0, |since| since.elapsed().as_secs())
+    }
+
+    /// Lets an hour pass, and the clock run as ours does from then on.
+    pub(super) fn run_clock(&mut self) {
+        self.ticks += 60;
+        self.running = Some(Instant::now());
     }
 
     pub(super) fn domain(&self, name: &str) -> Option<&Domain> {
@@ -159,12 +173,19 @@ impl Account {
 
     /// Finds a mailbox by address, without regard to case.
     pub(super) fn mailbox(&self, address: &str) -> Option<&Mailbox> {
-        self.mailboxes.iter().find(|m| m.address().eq_ignore_ascii_case(address))
+        let (local, domain) = address.rsplit_once('@')?;
+        self.mailboxes.iter().find(|m| m.is_at(local, domain))
     }
 
     /// Finds a mailbox by address, without regard to case.
     pub(super) fn mailbox_mut(&mut self, address: &str) -> Option<&mut Mailbox> {
-        self.mailboxes.iter_mut().find(|m| m.address().eq_ignore_ascii_case(address))
+        let (local, domain) = address.rsplit_once('@')?;
+        self.mailboxes.iter_mut().find(|m| m.is_at(local, domain))
+    }
+
+    /// Returns whether a new mailbox is refused because another has its address.
+    pub(super) fn is_taken(&self, address: &str) -> bool {
+        !self.accepts_repeats && self.mailbox(address).is_some()
     }
 
     /// Returns how many mailboxes a domain has, and how many it may have.
@@ -203,6 +224,10 @@ impl Account {
 impl Mailbox {
     pub(super) fn address(&self) -> String {
         format!("{}@{}", self.local, self.domain)
+    }
+
+    fn is_at(&self, local: &str, domain: &str) -> bool {
+        self.local.eq_ignore_ascii_case(local) && self.domain.eq_ignore_ascii_case(domain)
     }
 
     pub(super) fn set_password(&mut self, password: &str) {
@@ -265,7 +290,7 @@ impl Store {
     }
 
     pub(super) fn tick(&self, provider: ProviderId) {
-        self.with(provider, |account| account.ticks += 1);
+        self.with(provider, |account| account.ticks += u64::from(account.running.is_none()));
     }
 
     pub(super) fn now(&self, provider: ProviderId) -> SystemTime {

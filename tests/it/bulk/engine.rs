@@ -1,0 +1,131 @@
+//! The engine alone, without a journal: what becomes of a row by each kind of answer, and when a run ends early.
+
+use std::collections::BTreeSet;
+
+use mbx::error::Kind;
+use mbx::http::Method;
+use mbx::output::Outcome;
+use mbx::provider::{Provider, ProviderId};
+use mbx::sandbox::{Answer, Fault};
+
+use super::{engine, rows};
+use crate::support::{Ctx, PASSWORD, at};
+
+/// Returns rows of two domains in turn, with names.
+fn named(count: usize) -> String {
+    let row = |n| format!("u{n}@example.com,Ada,Byron\nu{n}@suspended.example,Ada,Byron\n");
+    "address,first_name,last_name\n".to_owned() + &(0..count).map(row).collect::<String>()
+}
+
+#[tokio::test]
+async fn where_a_request_takes_several_they_travel_together() {
+    const EACH: usize = 60;
+    for id in [ProviderId::Hybridbox, ProviderId::Litemail] {
+        let ctx = Ctx::new(id).await;
+        let (report, told) = engine(&ctx, &named(EACH), |_| ()).await;
+        assert!(report.stopped.is_none(), "{:?}", report.stopped);
+        let seen = ctx.sandbox.take_seen();
+        let sent = seen.iter().filter(|seen| seen.method == Method::POST).count();
+        let most = ctx.spec.rules.batch_max;
+        assert!(most > 1);
+        assert!(sent >= 2 * EACH.div_ceil(most), "{id}: {sent}");
+        let created = told.values().filter(|done| done.outcome == Outcome::Created).count();
+        let held = ctx.sandbox.addresses(id);
+        assert_eq!(held.iter().filter(|address| address.starts_with('u')).count(), created, "{id}: {told:#?}");
+        // A domain that takes all of its rows needs no more requests than they fill.
+        let (domains, _) = told.values().partition::<Vec<_>, _>(|done| done.address.ends_with("@example.com"));
+        assert!(domains.iter().all(|done| done.outcome == Outcome::Created), "{id}: {domains:#?}");
+        if created == 2 * EACH {
+            assert_eq!(sent, 2 * EACH.div_ceil(most), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_several_is_settled_for_each() {
+    const EACH: usize = 40;
+    let ctx = Ctx::new(ProviderId::Hybridbox).await;
+    ctx.create("u3@example.com").await;
+    ctx.sandbox.fault(Fault::after(Method::POST, "/bulk", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/bulk", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/bulk", Answer::Truncated).times(1));
+    let (report, told) = engine(&ctx, &named(EACH), |_| ()).await;
+    assert!(report.stopped.is_none(), "{:?}", report.stopped);
+    let held: BTreeSet<_> = ctx.sandbox.addresses(ProviderId::Hybridbox).into_iter().collect();
+    for (address, done) in &told {
+        let truth = if address == "u3@example.com" { Outcome::Exists } else { Outcome::Created };
+        let refused = done.outcome == Outcome::Failed && !held.contains(address);
+        assert!(refused || (done.outcome == truth && held.contains(address)), "{done:?}");
+    }
+    let good = told.values().filter(|done| done.address.ends_with("@example.com"));
+    assert!(good.clone().all(|done| done.outcome != Outcome::Failed), "{told:#?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_up_is_unknown() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/", Answer::status(400)));
+    let (report, told) = engine(&ctx, &rows(5), |_| ()).await;
+    assert_eq!(report.summary.of(Outcome::Unknown), 5);
+    assert!(told.values().all(|done| done.outcome == Outcome::Unknown && done.touched));
+}
+
+#[tokio::test]
+async fn a_row_that_is_lost_each_time_fails_and_is_not_there() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Cut));
+    let (report, told) = engine(&ctx, &rows(3), |_| ()).await;
+    assert_eq!(report.summary.of(Outcome::Failed), 3, "{told:?}");
+    assert!(!ctx.sandbox.addresses(ProviderId::Emboux).contains(&"user0@example.com".to_owned()));
+}
+
+#[tokio::test]
+async fn refused_credentials_stop_the_run_at_once() {
+    let mut ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.provider = ctx.open(|account| account.secret = "revoked".into());
+    let (report, told) = engine(&ctx, &rows(2000), |_| ()).await;
+    assert_eq!(report.stopped.map(|error| error.kind), Some(Kind::Auth));
+    assert_eq!((told.len(), report.summary.left), (0, 2000));
+    assert!(ctx.sandbox.take_seen().len() < 20);
+}
+
+#[tokio::test]
+async fn a_full_domain_is_left_and_the_others_go_on() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let full: String =
+        (0..100).map(|n| format!("u{n}@full.example,{PASSWORD}\nu{n}@nowhere.example,{PASSWORD}\n")).collect();
+    let (report, told) = engine(&ctx, &(rows(100) + &full), |_| ()).await;
+    assert!(report.stopped.is_none());
+    assert_eq!((report.summary.of(Outcome::Created), report.summary.of(Outcome::Failed)), (100, 200));
+    let sent = ctx.sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count();
+    assert!(sent < 100 + 40, "{sent} requests");
+    let codes: BTreeSet<_> = told.values().filter_map(|done| done.error.as_deref()).collect();
+    assert_eq!(codes, BTreeSet::from(["limit", "not_found"]));
+}
+
+#[tokio::test]
+async fn a_run_stops_after_so_many_failures() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(422)));
+    let (report, told) = engine(&ctx, &rows(100), |options| options.max_failures = Some(5)).await;
+    assert_eq!(report.stopped.map(|error| error.kind), Some(Kind::Partial));
+    // Those in the air when the fifth failed are told as well.
+    assert!((5..5 + 8).contains(&told.len()), "{}", told.len());
+    assert_eq!(report.summary.left as usize + told.len(), 100);
+}
+
+#[tokio::test]
+async fn a_quota_that_takes_a_second_request_is_set_after_a_lost_answer() {
+    const ROWS: usize = 10;
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut).skip(2).times(3));
+    let file: String = (0..ROWS).map(|n| format!("user{n}@example.com,{PASSWORD},2097152000\n")).collect();
+    let (_, told) = engine(&ctx, &("address,password,quota\n".to_owned() + &file), |_| ()).await;
+    assert_eq!(told.len(), ROWS);
+    for (address, done) in told {
+        assert_eq!(done.outcome, Outcome::Created, "{done:?}");
+        let held = ctx.provider.get_mailbox(&at(&address)).await.expect("it is there");
+        assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_097_152_000), "{done:?}");
+    }
+}
