@@ -269,7 +269,10 @@ impl Run<'_> {
                         Some(Err(error)) => self.stop(error),
                         None => rows_left = false,
                     },
-                    error = self.interrupt.wait(), if self.stopped.is_none() => self.stop(error),
+                    error = self.interrupt.wait(), if self.stopped.is_none() => {
+                        self.provider.stop();
+                        self.stop(error);
+                    }
                 }
                 if let Some(failure) = self.journal.and_then(Journal::failure) {
                     self.stop(failure);
@@ -370,6 +373,8 @@ impl Run<'_> {
             Err(error) => error,
         };
         match (error.kind, error.effect) {
+            // Left to the resumed run, which looks: half of it may have been sent.
+            (Kind::Interrupted, _) => {}
             (Kind::Planned, _) => self.finish(&job, Outcome::Planned, None, Some(&error)),
             (_, Effect::Unknown) => {
                 job.doubted = true;

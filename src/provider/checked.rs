@@ -37,6 +37,11 @@ impl Checked {
         self.http.take_notes()
     }
 
+    /// Sends nothing more; what is under way goes on.
+    pub fn stop(&self) {
+        self.http.stop();
+    }
+
     /// Says before anything is prepared whether an operation would be refused.
     pub fn check_op(&self, op: Op) -> Result<()> {
         self.allow(op).map_err(|error| self.tell(error, op, &""))
