@@ -122,8 +122,17 @@ impl<'a> Feeder<'a> {
         let unlisted = was_there == Some(false);
         // Where a listing lags, what it does not show may be there all the same.
         let was_absent = was_known_absent || (unlisted && !self.provider.spec().rules.listing_lags);
-        let mut job =
-            Job { row: number, line, new, was_absent, unlisted, doubted: was_sent, alone: false, attempts: 0 };
+        let mut job = Job {
+            row: number,
+            line,
+            new,
+            was_absent,
+            unlisted,
+            doubted: was_sent,
+            alone: false,
+            half_made: None,
+            attempts: 0,
+        };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
         if was_there == Some(true) && !was_sent && !has_password {
             return Ok(Item::There(job));

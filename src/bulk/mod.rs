@@ -148,10 +148,17 @@ struct Job {
     doubted: bool,
     /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
     alone: bool,
+    /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
+    half_made: Option<Mailbox>,
     attempts: u32,
 }
 
 impl Job {
+    /// Returns the job of setting what is still to be set on what is there.
+    fn complete(self, made: Mailbox) -> Self {
+        Job { half_made: Some(made), alone: true, ..self }
+    }
+
     fn intent(&self) -> Line {
         Line::Intent {
             intent: self.row,
@@ -380,10 +387,14 @@ impl Run<'_> {
                 job.doubted = true;
                 self.doubts.push(job);
             }
+            (_, Effect::Partial) if job.half_made.is_none() && !job.new.extras().is_empty() => {
+                let made = Mailbox::at(job.new.address.clone());
+                self.ready.push_back(Item::Send(job.complete(made)));
+            }
+            (_, Effect::Partial) => self.finish(&job, Outcome::Failed, None, Some(&error)),
             // It may be there because an earlier request was carried out after all.
             (Kind::Conflict, _) if job.doubted => self.doubts.push(job),
             (Kind::Conflict, _) => self.finish(&job, Outcome::Exists, None, None),
-            (_, Effect::Partial) => self.finish(&job, Outcome::Failed, None, Some(&error)),
             // The next row would fail the same way. This one was not done, and is left to the resumed run.
             (
                 Kind::Auth | Kind::Denied | Kind::Config | Kind::Unsupported | Kind::RateLimited | Kind::Network,
@@ -427,12 +438,27 @@ impl Run<'_> {
 /// Sends one request. Its results are in the order of the rows.
 async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Mailbox>>>) {
     let results = if let [job] = &jobs[..] {
-        Ok(vec![provider.create_without_look(&job.new).await])
+        Ok(vec![match &job.half_made {
+            Some(made) => set_extras(provider, &job.new, made).await,
+            None => provider.create_without_look(&job.new).await,
+        }])
     } else {
         let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
         provider.create_mailboxes(&batch).await
     };
     (jobs, results)
+}
+
+/// Sets what a mailbox that this run has made still lacks.
+async fn set_extras(provider: &Checked, new: &NewMailbox, made: &Mailbox) -> Result<Mailbox> {
+    match provider.update_mailbox(&new.address, &new.extras()).await {
+        Ok(now) => Ok(Mailbox { quota: now.quota, admin: now.admin, ..made.clone() }),
+        Err(error) if error.kind == Kind::Interrupted => Err(error),
+        Err(mut error) => {
+            error.message = format!("{} was created, but {}", new.address, error.message);
+            Err(error.effect(Effect::Partial))
+        }
+    }
 }
 
 /// Returns an error's own words and the provider's.

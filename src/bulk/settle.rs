@@ -39,7 +39,7 @@ impl Run<'_> {
                 }
             };
             let (found, looked) = looked;
-            found.into_iter().for_each(|(job, mailbox)| self.judge(&job, &mailbox));
+            found.into_iter().for_each(|(job, mailbox)| self.judge(job, mailbox));
             match looked {
                 Ok(()) => {
                     let mut missing: Vec<_> = open.into_values().collect();
@@ -84,8 +84,8 @@ impl Run<'_> {
     }
 
     /// Says of a mailbox that is there who made it.
-    fn judge(&mut self, job: &Job, mailbox: &Mailbox) {
-        let was_before = match self.provider.made(mailbox, self.began) {
+    fn judge(&mut self, job: Job, mailbox: Mailbox) {
+        let was_before = match self.provider.made(&mailbox, self.began) {
             _ if job.was_absent => Some(false),
             Made::Before => Some(true),
             Made::Since => Some(false),
@@ -94,9 +94,13 @@ impl Run<'_> {
             Made::About | Made::Untold => None,
         };
         match was_before {
-            Some(false) => self.finish(job, Outcome::Created, Some(mailbox), None),
-            Some(true) => self.finish(job, Outcome::Exists, Some(mailbox), None),
-            None => self.leave(job, "it is there, but whether this run made it cannot be told".to_owned()),
+            // A second request would have set them, and the first one's answer was lost.
+            Some(false) if !job.new.extras().is_met_by(&mailbox) => {
+                self.ready.push_back(Item::Send(job.complete(mailbox)));
+            }
+            Some(false) => self.finish(&job, Outcome::Created, Some(&mailbox), None),
+            Some(true) => self.finish(&job, Outcome::Exists, Some(&mailbox), None),
+            None => self.leave(&job, "it is there, but whether this run made it cannot be told".to_owned()),
         }
     }
 
