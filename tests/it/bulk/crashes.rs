@@ -6,15 +6,19 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use mbx::bulk::Fingerprint;
+use mbx::bulk::sink::{self, Sink};
 use mbx::http::Method;
 use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault, Sandbox};
 use tokio::process::Child;
 
 use super::{
-    Dice, GENERATE, addresses, assert_passwords_are_true, first_create, on_emboux, passwords, resume, rows, run_of,
+    Dice, GENERATE, addresses, assert_passwords_are_true, first_create, made_up, on_emboux, passwords, resume, rows,
+    run_of,
 };
 use crate::program::Mbx;
+use crate::support::at;
 
 /// Returns how many creates have arrived since the last time.
 fn creates(sandbox: &Sandbox) -> usize {
@@ -260,4 +264,16 @@ async fn without_room_for_the_journal_nothing_is_sent() {
     assert!(told < ROWS);
     resume(&mbx, &run_of(&mbx).await).await.ok();
     assert_eq!(held(), ROWS);
+}
+
+#[tokio::test]
+async fn half_a_password_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("passwords.csv");
+    std::fs::write(&path, "address,password\none@example.com,first-1\ntwo@example.com,second-2\nthree@example.com,thi")
+        .expect("it is written");
+    let [one, two, three] = ["one", "two", "three"].map(|name| at(&format!("{name}@example.com")));
+    sink::strike(&path, &[Fingerprint::of(&one)]).expect("it is written");
+    let sink = Sink::reopen(&path, made_up, &[]).expect("it opens");
+    assert_eq!([one, two, three].map(|address| sink.knows(&address)), [false, true, false]);
 }
