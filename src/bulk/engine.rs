@@ -33,11 +33,18 @@ pub(super) struct Job {
     pub(super) doubted: bool,
     /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
     pub(super) alone: bool,
+    /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
+    pub(super) half_made: Option<Box<Mailbox>>,
     /// How often it was sent again.
     pub(super) attempts: u32,
 }
 
 impl Job {
+    /// Returns the job of setting what is still to be set on what is there.
+    pub(super) fn complete(self, made: Mailbox) -> Self {
+        Job { half_made: Some(Box::new(made)), alone: true, ..self }
+    }
+
     pub(super) fn intent(&self) -> Line {
         Line::Intent {
             intent: self.row,
@@ -197,8 +204,9 @@ impl Run<'_> {
         None
     }
 
-    /// Ends the run: nothing more is sent. The first reason is the one that is told.
+    /// Ends the run: nothing more is sent, not even what waits for its turn. The first reason is the one that is told.
     pub(super) fn stop(&mut self, error: Error) {
+        self.provider.stop();
         self.stopped.get_or_insert(error);
     }
 
@@ -226,6 +234,10 @@ impl Run<'_> {
             Err(error) => error,
         };
         let verb = self.options.verb;
+        if error.kind == Kind::Interrupted {
+            // Left to the resumed run, which looks: half of it may have been sent.
+            return;
+        }
         if error.effect == Effect::Unknown {
             job.doubted = true;
             return self.doubts.push(job);
@@ -241,6 +253,10 @@ impl Run<'_> {
         match (error.kind, error.effect) {
             (Kind::Planned, _) => {
                 self.finish(&job, Fate { note: Some(error.message.clone()), ..Fate::of(Outcome::Planned) })
+            }
+            (_, Effect::Partial) if verb == Verb::Create && job.half_made.is_none() && !job.new.extras().is_empty() => {
+                let made = Mailbox::at(job.new.address.clone());
+                self.ready.push_back(Item::Send(job.complete(made)));
             }
             (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
             // The next row would fail the same way. This one was not done, and is left to the resumed run.
@@ -288,13 +304,28 @@ impl Run<'_> {
 /// Sends one request. Its results are in the order of the rows.
 async fn send(provider: &Checked, verb: Verb, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Fate>>>) {
     let results = if let [job] = &jobs[..] {
-        Ok(vec![verb.send(provider, &job.new).await])
+        Ok(vec![match &job.half_made {
+            Some(made) => set_extras(provider, &job.new, made).await.map(Fate::created),
+            None => verb.send(provider, &job.new).await,
+        }])
     } else {
         let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
         let results = provider.create_mailboxes(&batch).await;
         results.map(|results| results.into_iter().map(|result| result.map(Fate::created)).collect())
     };
     (jobs, results)
+}
+
+/// Sets what a mailbox that this run has made still lacks.
+async fn set_extras(provider: &Checked, new: &NewMailbox, made: &Mailbox) -> Result<Mailbox> {
+    match provider.update_mailbox(&new.address, &new.extras()).await {
+        Ok(now) => Ok(Mailbox { quota: now.quota, admin: now.admin, ..made.clone() }),
+        Err(error) if error.kind == Kind::Interrupted => Err(error),
+        Err(mut error) => {
+            error.message = format!("{} was created, but {}", new.address, error.message);
+            Err(error.effect(Effect::Partial))
+        }
+    }
 }
 
 /// Returns an error's own words and the provider's.

@@ -1,6 +1,7 @@
 //! The feeder: reads rows, finds out what was there before, gives each its password, and brings the intents to the disk.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 
@@ -16,8 +17,11 @@ use crate::provider::{Checked, PasswordRule, Provider};
 /// Rows a domain has on average, from which a listing of its own costs at most a hundredth of its requests.
 const ROWS_A_LISTING: u32 = 100;
 
-/// A listing may be longer than the run by so many mailboxes before it is given up: a few pages.
+/// A listing may be longer than the run by so many mailboxes, a few pages, before it is given up.
 const LONGER: usize = 1000;
+
+/// A listing that takes no longer than this is read to its end, whatever its length: some come in one answer.
+const SHORT: Duration = Duration::from_secs(10);
 
 /// What the feeder makes of a row.
 pub(super) enum Item {
@@ -40,7 +44,7 @@ pub(super) struct Feeder<'a> {
     record: Option<&'a Record>,
     verb: Verb,
     dry_run: bool,
-    /// How many mailboxes a listing may have before it is given up.
+    /// How many mailboxes a listing that takes its time may have before it is given up.
     longest: usize,
     scope: Scope,
     before: HashMap<Option<DomainName>, Before>,
@@ -132,6 +136,7 @@ impl<'a> Feeder<'a> {
             unlisted: is_listed == Some(false),
             doubted: was_sent,
             alone: false,
+            half_made: None,
             attempts: 0,
         };
         let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
@@ -169,9 +174,10 @@ impl<'a> Feeder<'a> {
         }
         let mut there = Vec::new();
         let mut listing = self.provider.list_mailboxes(domain);
+        let began = Instant::now();
         loop {
             match listing.try_next().await {
-                Ok(Some(_)) if there.len() >= self.longest => return Ok(None),
+                Ok(Some(_)) if there.len() >= self.longest && began.elapsed() > SHORT => return Ok(None),
                 Ok(Some(mailbox)) => {
                     if self.verb != Verb::Create {
                         self.provider.remember(&mailbox);

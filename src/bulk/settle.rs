@@ -112,6 +112,10 @@ impl Run<'_> {
                     Made::About | Made::Untold => None,
                 };
                 match was_before {
+                    // A second request would have set them, and the first one's answer was lost.
+                    Some(false) if !job.new.extras().is_met_by(&mailbox) => {
+                        self.ready.push_back(Item::Send(job.complete(mailbox)));
+                    }
                     Some(false) => self.finish(&job, told(Outcome::Created, mailbox)),
                     Some(true) => self.finish(&job, told(Outcome::Exists, mailbox)),
                     None => self.leave(&job, "it is there, but whether this run made it cannot be told".to_owned()),

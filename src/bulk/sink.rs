@@ -34,10 +34,7 @@ impl Sink {
 
     /// Opens the file of a run that is gone on with. Passwords of rows that are done, `settled` in order, are only kept.
     pub fn reopen(path: &Path, make: fn() -> SecretString, settled: &[Fingerprint]) -> Result<Self> {
-        let failed = |error| unwritable(path, &error);
-        let mut file = private().open(path).map_err(failed)?;
-        let whole = super::journal::whole_lines(&mut file).map_err(failed)?;
-        file.set_len(whole).map_err(failed)?;
+        let file = cut(path)?;
         let mut known = HashMap::new();
         for line in lines(path)? {
             let (address, password) = line?;
@@ -87,11 +84,22 @@ pub fn strike(path: &Path, gone: &[Fingerprint]) -> Result<()> {
     let new = PathBuf::from(name);
     // One that was left half written when a run was killed is of no use.
     let _ = fs::remove_file(&new);
+    // Nor is a last line that found no room: its mailbox was never asked for.
+    cut(path)?;
     let copied = copy_without(path, &new, gone);
     if copied.is_err() {
         let _ = fs::remove_file(&new);
     }
     copied
+}
+
+/// Opens a file, and cuts off a last line that was not written to its end.
+fn cut(path: &Path) -> Result<File> {
+    let failed = |error| unwritable(path, &error);
+    let mut file = private().open(path).map_err(failed)?;
+    let whole = super::journal::whole_lines(&mut file).map_err(failed)?;
+    file.set_len(whole).map_err(failed)?;
+    Ok(file)
 }
 
 fn copy_without(path: &Path, new: &Path, gone: &[Fingerprint]) -> Result<()> {

@@ -165,7 +165,9 @@ impl<'h> Call<'h> {
             .with_max_delay(Duration::from_millis(last))
             .with_max_times(REPEATS)
             .with_jitter();
-        (|| self.attempt(&url, read)).retry(waits).when(repeatable).await
+        let gate = shared.gate.clone();
+        let wait = move |time| gate.clone().wait(time);
+        (|| self.attempt(&url, read)).retry(waits).sleep(wait).when(repeatable).await
     }
 
     async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {

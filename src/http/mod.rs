@@ -262,6 +262,12 @@ impl Http {
         Call::new(self, method, segments, true)
     }
 
+    /// Sends nothing more, not even what waits for its turn or to be repeated: that fails as interrupted. What is under
+    /// way goes on.
+    pub fn stop(&self) {
+        self.shared.gate.close();
+    }
+
     /// Learns a password of the running request, so that it is masked wherever it appears.
     pub fn guard(&self, secret: Option<&SecretString>) {
         if let Some(secret) = secret {

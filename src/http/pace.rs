@@ -1,11 +1,11 @@
 //! One gate per credential: how many requests may be in the air, how fast they may follow each other, and the pause
 //! that everybody keeps after the provider asked for one.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::{Error, Kind, Result};
 
@@ -43,6 +43,8 @@ pub struct Gate {
     due: tokio::sync::Mutex<Instant>,
     /// Nobody sends before this.
     hold: Mutex<Instant>,
+    /// Whether nobody sends any more.
+    is_closed: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -56,12 +58,33 @@ impl Gate {
             slack: interval * pace.burst.saturating_sub(1),
             due: tokio::sync::Mutex::new(now),
             hold: Mutex::new(now),
+            is_closed: watch::Sender::new(false),
         }
     }
 
+    /// Lets nobody pass any more, those who wait included. Who has passed goes on.
+    pub fn close(&self) {
+        self.is_closed.send_replace(true);
+    }
+
+    /// Waits so long before a repeat, or until the gate is closed.
+    pub(super) async fn wait(self: Arc<Self>, time: Duration) {
+        let mut closing = self.is_closed.subscribe();
+        let _ = timeout(time, closing.wait_for(|is_closed| *is_closed)).await;
+    }
+
     /// Waits for a slot and for this request's turn. The slot is held until the returned permit is dropped. Fails at
-    /// once when the provider asked for a pause that is beyond patience.
+    /// once when the provider asked for a pause that is beyond patience, or when the gate is closed.
     pub async fn pass(&self) -> Result<SemaphorePermit<'_>> {
+        let mut closing = self.is_closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closing.wait_for(|is_closed| *is_closed) => Err(Error::new(Kind::Interrupted, "interrupted before it was sent")),
+            passed = self.turn() => passed,
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut due = self.due.lock().await;
         // A hold may be set or moved while this request is waiting, and a turn is taken only by who really goes.
@@ -143,6 +166,22 @@ mod tests {
         }
         drop(gate.pass().await);
         assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_sends_home_who_waits() {
+        let gate = Arc::new(Gate::new(pace(4, Some(1), 1)));
+        let start = Instant::now();
+        let slot = gate.pass().await.expect("it is the first");
+        let close = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            gate.close();
+        };
+        let (passed, (), ()) = tokio::join!(gate.pass(), close, gate.clone().wait(Duration::from_secs(8)));
+        assert_eq!(passed.map(drop).map_err(|error| error.kind), Err(Kind::Interrupted));
+        assert_eq!(start.elapsed().as_secs(), 2);
+        drop(slot);
+        assert!(gate.pass().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,6 +83,11 @@ impl NewMailbox {
             admin: self.admin,
         }
     }
+
+    /// Returns the wishes that some provider takes in a request of their own only: the quota and the privilege.
+    pub fn extras(&self) -> MailboxChange {
+        MailboxChange { quota: self.quota, admin: self.admin.filter(|admin| *admin), ..MailboxChange::default() }
+    }
 }
 
 /// A change of a mailbox; what is `None` stays as it is.

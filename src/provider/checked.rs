@@ -37,6 +37,11 @@ impl Checked {
         self.http.take_notes()
     }
 
+    /// Sends nothing more; what is under way goes on.
+    pub fn stop(&self) {
+        self.http.stop();
+    }
+
     /// Says before anything is prepared whether an operation would be refused.
     pub fn check_op(&self, op: Op) -> Result<()> {
         self.allow(op).map_err(|error| self.tell(error, op, &""))
@@ -218,12 +223,7 @@ impl Checked {
             Ok(found) => {
                 self.is_ours(address, found.created_at.as_ref(), began, new.password.is_some())?;
                 // Where the quota takes a second request, that was never sent.
-                let asked = MailboxChange {
-                    quota: new.quota,
-                    admin: new.admin.filter(|admin| *admin),
-                    ..MailboxChange::default()
-                };
-                if asked.is_met_by(&found) {
+                if new.extras().is_met_by(&found) {
                     return Ok(found);
                 }
                 let message = format!("{lost}; looking found it there, but not with the quota or privilege asked for");

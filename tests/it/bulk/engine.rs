@@ -120,12 +120,14 @@ async fn a_quota_that_takes_a_second_request_is_set_after_a_lost_answer() {
     const ROWS: usize = 10;
     let ctx = Ctx::new(ProviderId::Emboux).await;
     ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut).skip(2).times(3));
-    let file: String = (0..ROWS).map(|n| format!("user{n}@example.com,{PASSWORD},2097152000\n")).collect();
+    ctx.sandbox.fault(Fault::instead(Method::PUT, "/quota", Answer::status(503)).skip(1).times(1));
+    ctx.sandbox.fault(Fault::after(Method::PUT, "/quota", Answer::Cut).skip(2).times(1));
+    let file: String = (0..ROWS).map(|n| format!("user{n}@example.com,{PASSWORD},2147483648\n")).collect();
     let (_, told) = engine(&ctx, &("address,password,quota\n".to_owned() + &file), |_| ()).await;
     assert_eq!(told.len(), ROWS);
     for (address, done) in told {
         assert_eq!(done.outcome, Outcome::Created, "{done:?}");
         let held = ctx.provider.get_mailbox(&at(&address)).await.expect("it is there");
-        assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_097_152_000), "{done:?}");
+        assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648), "{done:?}");
     }
 }

@@ -299,3 +299,16 @@ async fn the_same_file_twice_sends_nothing_the_second_time() {
         }
     }
 }
+
+/// What was there before decides who made what is found, so a listing is not given up for its length alone.
+#[tokio::test]
+async fn a_few_rows_on_a_large_domain_leave_no_doubt() {
+    const ROWS: usize = 20;
+    let day = Day::at(ProviderId::Emboux, ROWS);
+    let (ctx, there) = day.begin().await;
+    for other in 0..1500 {
+        ctx.sandbox.add_mailbox(day.id, &format!("other{other}@example.com"));
+    }
+    ctx.sandbox.fault(Fault::after(Method::POST, day.path, Answer::Cut).times(ROWS / 2));
+    assert_eq!(day.compare(&ctx, &there, Duration::from_millis(1)).await, Verdict::default());
+}
