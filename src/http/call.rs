@@ -165,13 +165,20 @@ impl<'h> Call<'h> {
             .with_max_delay(Duration::from_millis(last))
             .with_max_times(REPEATS)
             .with_jitter();
-        (|| self.attempt(&url, read)).retry(waits).when(repeatable).await
+        // What the host refused as too fast is held back by the gate, which protects it already.
+        let in_budget = |error: &Error| is_too_fast(error) || shared.gate.may_repeat();
+        shared.gate.earn_repeat();
+        (|| self.attempt(&url, read))
+            .retry(waits)
+            .when(repeatable)
+            .adjust(|error, wait| wait.filter(|_| in_budget(error)))
+            .await
     }
 
     async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
-        let _slot = shared.gate.pass().await?;
+        let turn = shared.gate.pass().await?;
         let shown = self.shown(url);
         tracing::debug!(target: "mbx::http", "> {shown}");
         if !matches!(self.body, Body::None) {
@@ -198,8 +205,12 @@ impl<'h> Call<'h> {
                 tracing::info!(target: "mbx::http", "{shown} → {status} {said} in {took} ms");
             }
         }
-        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after).filter(|_| !shared.no_wait) {
-            shared.gate.pause(wait);
+        if let Some(error) = result.as_ref().err().filter(|_| !shared.no_wait) {
+            match error.retry_after {
+                wait if is_too_fast(error) => turn.refused(wait),
+                Some(wait) => shared.gate.pause(wait),
+                None => {}
+            }
         }
         result.map(|(_, read)| read)
     }
@@ -327,6 +338,11 @@ impl<'h> Call<'h> {
             Body::Form(fields) => self.http.shared.redactor.fields(fields),
         }
     }
+}
+
+/// Returns true when the host refused a request as one too many. A 408 says that it came too slowly.
+fn is_too_fast(error: &Error) -> bool {
+    error.kind == Kind::RateLimited && error.http_status != Some(408)
 }
 
 /// Returns an error with its causes, without the URL.

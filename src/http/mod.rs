@@ -17,6 +17,7 @@
 
 mod array;
 mod call;
+mod limit;
 mod pace;
 mod pages;
 mod redact;
@@ -37,7 +38,7 @@ use call::chain;
 
 pub use array::Items;
 pub use call::Call;
-pub use pace::{Gate, Pace};
+pub use pace::{Gate, Pace, Turn};
 pub use pages::{Listing, Page, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
@@ -250,6 +251,11 @@ impl Http {
     pub fn with_credential(&self, credential: Credential) -> Http {
         credential.guard(&self.shared.redactor);
         Http { shared: self.shared.clone(), credential: Some(credential) }
+    }
+
+    /// Takes one of the repeats that are left to this run; false when there is none.
+    pub fn may_repeat(&self) -> bool {
+        self.shared.gate.may_repeat()
     }
 
     /// Starts a request that changes nothing there and may be repeated.

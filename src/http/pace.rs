@@ -1,5 +1,5 @@
-//! One gate per credential: how many requests may be in the air, how fast they may follow each other, and the pause
-//! that everybody keeps after the provider asked for one.
+//! One gate per credential: how many requests may be in the air, how fast they may follow each other, the pause that
+//! everybody keeps after the provider asked for one, and how many repeats a run may send.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
+use super::limit::Limit;
 use crate::error::{Error, Kind, Result};
 
 /// Two minutes: longer than any documented Retry-After, shorter than a coffee.
@@ -14,6 +15,17 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A day: as long as for ever to a program that lives for minutes, and no clock overflows.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far a learned rate may be behind and catch up: timers are a little late, and a rate is not to suffer by that.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+/// How many repeats a run may send at first, and at most in store: three for each of 32 requests that were in the air
+/// when a host broke down for a moment, and more than any single command needs.
+const RESERVE: u32 = 100;
+
+/// So many first attempts add one repeat to the store: a host that fails all the time is asked a fifth more, not four
+/// times as much.
+const EARN: u32 = 5;
 
 /// How fast a provider may be asked, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +53,22 @@ pub struct Gate {
     slack: Duration,
     /// When the next request is due at the steady rate. Who holds the lock is next, the others queue for it.
     due: tokio::sync::Mutex<Instant>,
+    state: Mutex<State>,
+}
+
+struct State {
     /// Nobody sends before this.
-    hold: Mutex<Instant>,
+    hold: Instant,
+    limit: Limit,
+    /// Repeats in store, times [`EARN`].
+    repeats: u32,
+}
+
+/// A request that has passed the gate. It holds its slot until it is dropped.
+pub struct Turn<'g> {
+    gate: &'g Gate,
+    sent: Instant,
+    _slot: SemaphorePermit<'g>,
 }
 
 impl Gate {
@@ -55,41 +81,86 @@ impl Gate {
             interval,
             slack: interval * pace.burst.saturating_sub(1),
             due: tokio::sync::Mutex::new(now),
-            hold: Mutex::new(now),
+            state: Mutex::new(State { hold: now, limit: Limit::new(now), repeats: RESERVE * EARN }),
         }
     }
 
-    /// Waits for a slot and for this request's turn. The slot is held until the returned permit is dropped. Fails at
-    /// once when the provider asked for a pause that is beyond patience.
-    pub async fn pass(&self) -> Result<SemaphorePermit<'_>> {
+    /// Waits for a slot and for this request's turn. Fails at once when the provider asked for a pause that is beyond
+    /// patience.
+    pub async fn pass(&self) -> Result<Turn<'_>> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut due = self.due.lock().await;
         // A hold may be set or moved while this request is waiting, and a turn is taken only by who really goes.
         loop {
-            let (now, hold) = (Instant::now(), *self.hold());
-            let pause = hold.saturating_duration_since(now);
-            if pause > PATIENCE {
-                let mut error = Error::new(Kind::RateLimited, "");
-                error.retry_after = Some(pause);
-                return Err(error);
-            }
-            let wait = pause.max(due.saturating_duration_since(now).saturating_sub(self.slack));
-            if wait.is_zero() {
-                *due = due.max(now) + self.interval;
-                return Ok(slot);
-            }
-            sleep_until(now + wait).await;
+            let now = Instant::now();
+            let until = {
+                let mut state = self.state();
+                let pause = state.hold.saturating_duration_since(now);
+                if pause > PATIENCE {
+                    let mut error = Error::new(Kind::RateLimited, "");
+                    error.retry_after = Some(pause);
+                    return Err(error);
+                }
+                let (_, slack) = self.steady(&state.limit, now);
+                let wait = pause.max(due.saturating_duration_since(now).saturating_sub(slack));
+                if wait.is_zero() {
+                    let is_afresh = state.limit.pass(now);
+                    let (interval, slack) = self.steady(&state.limit, now);
+                    // No burst after a refusal: what is over the limit by five is over it.
+                    let earliest = if is_afresh { now + slack } else { now };
+                    *due = due.max(earliest) + interval;
+                    return Ok(Turn { gate: self, sent: now, _slot: slot });
+                }
+                now + wait
+            };
+            sleep_until(until).await;
         }
     }
 
     /// Lets nobody pass before `wait` is over.
     pub fn pause(&self, wait: Duration) {
-        let mut hold = self.hold();
-        *hold = (*hold).max(Instant::now() + wait.min(LONGEST_HOLD));
+        let mut state = self.state();
+        state.hold = state.hold.max(Instant::now() + wait.min(LONGEST_HOLD));
     }
 
-    fn hold(&self) -> MutexGuard<'_, Instant> {
-        self.hold.lock().expect("no code panics while it holds this lock")
+    /// Counts a request that is sent for the first time, of which so many allow a repeat.
+    pub(super) fn earn_repeat(&self) {
+        let mut state = self.state();
+        state.repeats = (state.repeats + 1).min(RESERVE * EARN);
+    }
+
+    /// Takes one of the repeats that are left to this run; false when there is none.
+    pub fn may_repeat(&self) -> bool {
+        let mut state = self.state();
+        let left = state.repeats.checked_sub(EARN);
+        state.repeats = left.unwrap_or(state.repeats);
+        left.is_some()
+    }
+
+    /// Returns the time between two requests, and how far ahead of it a burst may run: as learned if that is slower
+    /// than what is configured.
+    fn steady(&self, limit: &Limit, now: Instant) -> (Duration, Duration) {
+        match limit.interval(now) {
+            Some(learned) if self.interval.is_zero() => (learned, CATCH_UP),
+            Some(learned) if learned > self.interval => (learned, CATCH_UP.min(self.slack)),
+            _ => (self.interval, self.slack),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+impl Turn<'_> {
+    /// Says that the host refused this request as one too many. Nobody passes before `wait` is over, or before a second
+    /// is, longer each time, when the host does not say; and then slower than before.
+    pub fn refused(&self, wait: Option<Duration>) {
+        let mut state = self.gate.state();
+        state.limit.refuse(self.sent, Instant::now());
+        let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| state.limit.wait());
+        drop(state);
+        self.gate.pause(wait);
     }
 }
 
