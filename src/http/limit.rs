@@ -88,12 +88,12 @@ impl Limit {
         Some(Duration::from_secs_f64(1.0 / self.rate?.at(now)?))
     }
 
-    /// Counts a request that is about to be sent. After a refusal the hold is over by now, and it is the first one:
-    /// then this learns, counts afresh, and returns true.
-    pub(super) fn pass(&mut self, now: Instant) -> bool {
+    /// Counts a request that is about to be sent; the last hold ended at `held`. If it is the first one after a refusal,
+    /// this learns, counts afresh, and returns true.
+    pub(super) fn pass(&mut self, now: Instant, held: Instant) -> bool {
         let refused = self.refused.take();
         if let Some(refused) = refused {
-            self.learn(refused, now);
+            self.rate = self.learn(refused, held).map(|rate| Rate { since: now, ..rate });
             if self.count.passed > 0 {
                 self.before = self.count;
                 self.misses = 0;
@@ -124,12 +124,15 @@ impl Limit {
         SECOND * (1 << self.misses.min(6))
     }
 
-    /// Learns from a count that was refused at `refused` and held until `now`.
-    fn learn(&mut self, refused: Instant, now: Instant) {
+    /// Returns what the running count tells, which was refused at `refused` and held until `held`.
+    fn learn(&self, refused: Instant, held: Instant) -> Option<Rate> {
         let is_miss = self.count.passed == 0;
         let Count { since, passed } = if is_miss { self.before } else { self.count };
-        let spent = now.saturating_duration_since(since).saturating_sub(SECOND).max(SECOND);
-        let estimate = MARGIN * f64::from(passed.max(1)) / spent.as_secs_f64();
+        if passed == 0 {
+            return self.rate;
+        }
+        let spent = held.saturating_duration_since(since).saturating_sub(SECOND).max(SECOND);
+        let estimate = MARGIN * f64::from(passed) / spent.as_secs_f64();
         let known = self.rate.and_then(|rate| Some((rate, rate.at(refused)?)));
         let (start, doubling, low) = match known {
             None => (estimate, TRIAL, estimate),
@@ -141,12 +144,12 @@ impl Limit {
             }
             Some((rate, last)) => {
                 let ran = refused.saturating_duration_since(since).as_secs_f64();
-                let held = now.saturating_duration_since(refused).as_secs_f64();
+                let waited = held.saturating_duration_since(refused).as_secs_f64();
                 // Refused so soon, it was far too fast. Else the rate was right over the whole stretch with its hold.
-                let right = if ran < 2.0 * held { rate.low.max(last / 2.0) } else { last * ran / (ran + held) };
+                let right = if ran < 2.0 * waited { rate.low.max(last / 2.0) } else { last * ran / (ran + waited) };
                 (right.min(MARGIN * last), KNOWN, rate.low)
             }
         };
-        self.rate = Some(Rate { start: start.max(SLOWEST), since: now, doubling, low });
+        Some(Rate { start: start.max(SLOWEST), since: held, doubling, low })
     }
 }

@@ -104,7 +104,8 @@ impl Gate {
                 let (_, slack) = self.steady(&state.limit, now);
                 let wait = pause.max(due.saturating_duration_since(now).saturating_sub(slack));
                 if wait.is_zero() {
-                    let is_afresh = state.limit.pass(now);
+                    let held = state.hold;
+                    let is_afresh = state.limit.pass(now, held);
                     let (interval, slack) = self.steady(&state.limit, now);
                     // No burst after a refusal: what is over the limit by five is over it.
                     let earliest = if is_afresh { now + slack } else { now };
@@ -166,6 +167,11 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use futures_util::{StreamExt, stream};
+    use tokio::time::sleep;
+
     use super::*;
 
     fn pace(concurrency: usize, per_minute: Option<u32>, burst: u32) -> Pace {
@@ -223,6 +229,151 @@ mod tests {
         for _ in 0..2 {
             let error = gate.pass().await.map(drop).expect_err("nobody waits for that");
             assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(LONGEST_HOLD)));
+        }
+    }
+
+    #[test]
+    fn repeats_are_a_reserve_and_a_share_of_the_first_attempts() {
+        let gate = Gate::new(pace(1, None, 1));
+        let left = |gate: &Gate| (0..).take_while(|_| gate.may_repeat()).count();
+        assert_eq!(left(&gate), RESERVE as usize);
+        for _ in 0..10 * EARN {
+            gate.earn_repeat();
+        }
+        assert_eq!(left(&gate), 10);
+        // What was earned long ago is no licence to hammer a host that breaks down now.
+        for _ in 0..10 * RESERVE * EARN {
+            gate.earn_repeat();
+        }
+        assert_eq!(left(&gate), RESERVE as usize);
+    }
+
+    // Limits of hosts, driven through the gate in a time that costs nothing.
+
+    /// Tells of a request that arrives this long after the start whether it is refused, and the Retry-After then.
+    type Host = Box<dyn FnMut(Duration) -> Option<Duration>>;
+
+    /// Rounds a wait up to whole seconds, as a Retry-After is.
+    fn whole(wait: f64) -> Option<Duration> {
+        Some(Duration::from_secs_f64(wait.ceil().max(1.0)))
+    }
+
+    fn bucket(a_second: f64, burst: f64) -> Host {
+        let (mut left, mut last) = (burst, 0.0);
+        Box::new(move |now| {
+            let now = now.as_secs_f64();
+            left = burst.min(left + (now - last) * a_second);
+            last = now;
+            if left < 1.0 {
+                return whole((1.0 - left) / a_second);
+            }
+            left -= 1.0;
+            None
+        })
+    }
+
+    /// So many requests in each window of so many seconds; the first one has begun a share of its length before the
+    /// start.
+    fn window(most: u32, length: f64, share: f64) -> Host {
+        let (mut current, mut count) = (0.0, 0);
+        Box::new(move |now| {
+            let at = now.as_secs_f64() / length + share;
+            if at.floor() > current {
+                (current, count) = (at.floor(), 0);
+            }
+            count += 1;
+            if count > most { whole((1.0 - at.fract()) * length) } else { None }
+        })
+    }
+
+    struct Run {
+        took: f64,
+        refused: u32,
+        early: u32,
+    }
+
+    /// Sends requests until so many were accepted.
+    async fn drive(gate: &Gate, requests: u32, latency: Duration, is_told: bool, host: Host) -> Run {
+        let (start, host) = (Instant::now(), RefCell::new(host));
+        let (refused, early, not_before) = (Cell::new(0), Cell::new(0), Cell::new(start));
+        let request = || async {
+            loop {
+                let turn = gate.pass().await.expect("no hold is beyond patience");
+                early.set(early.get() + u32::from(Instant::now() < not_before.get()));
+                let answer = (host.borrow_mut())(start.elapsed());
+                // A sleep takes a millisecond at least.
+                if latency.is_zero() {
+                    tokio::task::yield_now().await
+                } else {
+                    sleep(latency).await
+                }
+                let Some(wait) = answer else { break };
+                refused.set(refused.get() + 1);
+                if is_told {
+                    not_before.set(not_before.get().max(Instant::now() + wait));
+                }
+                turn.refused(answer.filter(|_| is_told));
+            }
+        };
+        stream::iter(0..requests).map(|_| request()).buffer_unordered(33).collect::<()>().await;
+        Run { took: start.elapsed().as_secs_f64(), refused: refused.get(), early: early.get() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_learned_and_used() {
+        // Requests a second; hosts that keep this limit, some met in the middle of a window.
+        let shares = [0.0, 0.6, 0.97];
+        for (rate, length, latency) in [(100, 1.0, 0), (100, 1.0, 20), (10, 60.0, 20)] {
+            let (most, latency) = (rate * length as u32, Duration::from_millis(latency));
+            let windows = shares.map(|share| (format!("window at {share}"), window(most, length, share)));
+            let full = ("bucket".to_owned(), bucket(f64::from(rate), f64::from(most)));
+            for (name, host) in windows.into_iter().chain([full]) {
+                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, host).await;
+                let told = format!("{rate}/s, {name}, {latency:?}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.10 * 3000.0 / f64::from(rate), "{told}");
+                assert!(run.refused <= 3000 / 50, "{told}");
+                assert_eq!(run.early, 0, "{told}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_learned_from_a_host_that_tells_no_wait() {
+        let latency = Duration::from_millis(20);
+        for (rate, length) in [(100, 1.0), (10, 60.0)] {
+            let most = rate * length as u32;
+            for share in [0.0, 0.5] {
+                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, false, window(most, length, share)).await;
+                let told = format!("{rate}/s from {share}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.5 * 3000.0 / f64::from(rate) && run.refused <= 150, "{told}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_burst_is_not_taken_for_the_rate() {
+        for burst in [1.0, 10.0, 30.0] {
+            let latency = Duration::from_millis(20);
+            let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, bucket(100.0, burst)).await;
+            let told = format!("burst {burst}: {:.1} s, {} refused", run.took, run.refused);
+            assert!(run.took <= 3.0 * 30.0 && run.refused <= 60 && run.early == 0, "{told}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_by_accident_is_forgotten() {
+        // The only refusal there ever is, after some have passed; and the pace that is configured stays.
+        for (nth, per_minute, least, most) in
+            [(500, None, 30.0, 40.0), (3, None, 30.0, 40.0), (3, Some(6000), 60.0, 70.0)]
+        {
+            let mut count = 0;
+            let host: Host = Box::new(move |_| {
+                count += 1;
+                (count == nth).then_some(Duration::from_secs(30))
+            });
+            let run = drive(&Gate::new(pace(32, per_minute, 1)), 3000, Duration::from_millis(20), true, host).await;
+            assert!((least - 0.1..=most).contains(&run.took), "{nth}th, {per_minute:?}: {:.1} s", run.took);
+            assert_eq!((run.refused, run.early), (1, 0));
         }
     }
 }
