@@ -310,7 +310,8 @@ async fn the_whole_credential_waits() {
 async fn a_host_that_fails_all_the_time_is_not_hammered() {
     let (sandbox, base_url) = sandbox().await;
     trouble(&sandbox, &Answer::status(500), usize::MAX);
-    let http = sender(&base_url, |_| {});
+    let gate = Arc::new(Gate::new(test_pace()));
+    let http = sender(&base_url, |options| options.gate = gate.clone());
     let tries = 500;
     for _ in 0..tries {
         assert_kind(read(&http).await, Kind::Provider);
@@ -320,9 +321,10 @@ async fn a_host_that_fails_all_the_time_is_not_hammered() {
     assert!((tries + 1..=tries + tries / 5 + 100).contains(&seen), "{seen}");
     assert!(!http.may_repeat(), "nothing is left for rows that would be sent again");
     // What is refused as too fast is repeated all the same: the gate holds it back.
-    trouble(&sandbox, &Answer::status(429), usize::MAX);
-    assert_kind(read(&http).await, Kind::RateLimited);
-    assert_eq!(sandbox.take_seen().len(), 4);
+    let (busy, base_url) = self::sandbox().await;
+    trouble(&busy, &Answer::status(429), usize::MAX);
+    assert_kind(read(&sender(&base_url, |options| options.gate = gate.clone())).await, Kind::RateLimited);
+    assert_eq!(busy.take_seen().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
