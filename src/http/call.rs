@@ -165,15 +165,22 @@ impl<'h> Call<'h> {
             .with_max_delay(Duration::from_millis(last))
             .with_max_times(REPEATS)
             .with_jitter();
+        // What the host refused as too fast is held back by the gate, which protects it already.
+        let in_budget = |error: &Error| is_too_fast(error) || shared.gate.may_repeat();
+        shared.gate.earn_repeat();
         let gate = shared.gate.clone();
-        let wait = move |time| gate.clone().wait(time);
-        (|| self.attempt(&url, read)).retry(waits).sleep(wait).when(repeatable).await
+        (|| self.attempt(&url, read))
+            .retry(waits)
+            .sleep(move |time| gate.clone().wait(time))
+            .when(repeatable)
+            .adjust(|error, wait| wait.filter(|_| in_budget(error)))
+            .await
     }
 
     async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
-        let _slot = shared.gate.pass().await?;
+        let turn = shared.gate.pass().await?;
         let shown = self.shown(url);
         tracing::debug!(target: "mbx::http", "> {shown}");
         if !matches!(self.body, Body::None) {
@@ -200,8 +207,12 @@ impl<'h> Call<'h> {
                 tracing::info!(target: "mbx::http", "{shown} → {status} {said} in {took} ms");
             }
         }
-        if let Some(wait) = result.as_ref().err().and_then(|error| error.retry_after).filter(|_| !shared.no_wait) {
-            shared.gate.pause(wait);
+        if let Some(error) = result.as_ref().err().filter(|_| !shared.no_wait) {
+            match error.retry_after {
+                wait if is_too_fast(error) => turn.refused(wait),
+                Some(wait) => shared.gate.pause(wait),
+                None => {}
+            }
         }
         result.map(|(_, read)| read)
     }
@@ -329,6 +340,11 @@ impl<'h> Call<'h> {
             Body::Form(fields) => self.http.shared.redactor.fields(fields),
         }
     }
+}
+
+/// Returns true when the host refused a request as one too many. A 408 says that it came too slowly.
+fn is_too_fast(error: &Error) -> bool {
+    error.kind == Kind::RateLimited && error.http_status != Some(408)
 }
 
 /// Returns an error with its causes, without the URL.

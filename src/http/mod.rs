@@ -13,10 +13,20 @@
 //! | any other 4xx, a redirect, a certificate that is not trusted | no | no |
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
-//! of the credential; when it is longer than two minutes, they fail at once until it is over.
+//! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. After a
+//! 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
+//!
+//! A 429 also teaches the gate the rate that the host allows. Its requests then follow each other evenly, a little below
+//! that, instead of meeting the limit all at once again and again. The rate rises while all goes well and is lowered by
+//! the next refusal; the pace that is configured is never exceeded. How it is estimated is told in `limit`.
+//!
+//! A run may send a hundred repeats, and one more for each five first attempts; then an error is returned as it is, so
+//! that a host that fails all the time is not asked four times as often as one that is well. Repeats after a 429 are not
+//! counted: they wait at the gate, and the host did no work for them.
 
 mod array;
 mod call;
+mod limit;
 mod pace;
 mod pages;
 mod redact;
@@ -37,7 +47,7 @@ use call::chain;
 
 pub use array::Items;
 pub use call::Call;
-pub use pace::{Gate, Pace};
+pub use pace::{Gate, Pace, Turn};
 pub use pages::{Listing, Page, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
@@ -250,6 +260,11 @@ impl Http {
     pub fn with_credential(&self, credential: Credential) -> Http {
         credential.guard(&self.shared.redactor);
         Http { shared: self.shared.clone(), credential: Some(credential) }
+    }
+
+    /// Takes one of the repeats that are left to this run; false when there is none.
+    pub fn may_repeat(&self) -> bool {
+        self.shared.gate.may_repeat()
     }
 
     /// Starts a request that changes nothing there and may be repeated.

@@ -1,5 +1,5 @@
-//! One gate per credential: how many requests may be in the air, how fast they may follow each other, and the pause
-//! that everybody keeps after the provider asked for one.
+//! One gate per credential: how many requests may be in the air, how fast they may follow each other, the pause that
+//! everybody keeps after the provider asked for one, and how many repeats a run may send.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::limit::Limit;
 use crate::error::{Error, Kind, Result};
 
 /// Two minutes: longer than any documented Retry-After, shorter than a coffee.
@@ -14,6 +15,20 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A day: as long as for ever to a program that lives for minutes, and no clock overflows.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far a learned rate may be behind and catch up: timers are a little late, and a rate is not to suffer by that.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+/// How many repeats a run may send at first: three for each of 32 requests that were in the air when a host broke down
+/// for a moment, and more than any single command needs.
+const RESERVE: u32 = 100;
+
+/// How many repeats a long run may have in store: a bulk run gathers some thousand doubts before it settles them.
+const STORE: u32 = 5000;
+
+/// So many first attempts add one repeat to the store: a host that fails all the time is asked a fifth more, not four
+/// times as much.
+const EARN: u32 = 5;
 
 /// How fast a provider may be asked, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +56,24 @@ pub struct Gate {
     slack: Duration,
     /// When the next request is due at the steady rate. Who holds the lock is next, the others queue for it.
     due: tokio::sync::Mutex<Instant>,
-    /// Nobody sends before this.
-    hold: Mutex<Instant>,
+    state: Mutex<State>,
     /// Whether nobody sends any more.
     is_closed: watch::Sender<bool>,
+}
+
+struct State {
+    /// Nobody sends before this.
+    hold: Instant,
+    limit: Limit,
+    /// Repeats in store, times [`EARN`].
+    repeats: u32,
+}
+
+/// A request that has passed the gate. It holds its slot until it is dropped.
+pub struct Turn<'g> {
+    gate: &'g Gate,
+    sent: Instant,
+    _slot: SemaphorePermit<'g>,
 }
 
 impl Gate {
@@ -57,7 +86,7 @@ impl Gate {
             interval,
             slack: interval * pace.burst.saturating_sub(1),
             due: tokio::sync::Mutex::new(now),
-            hold: Mutex::new(now),
+            state: Mutex::new(State { hold: now, limit: Limit::new(now), repeats: RESERVE * EARN }),
             is_closed: watch::Sender::new(false),
         }
     }
@@ -73,51 +102,104 @@ impl Gate {
         let _ = timeout(time, closing.wait_for(|is_closed| *is_closed)).await;
     }
 
-    /// Waits for a slot and for this request's turn. The slot is held until the returned permit is dropped. Fails at
-    /// once when the provider asked for a pause that is beyond patience, or when the gate is closed.
-    pub async fn pass(&self) -> Result<SemaphorePermit<'_>> {
+    /// Waits for a slot and for this request's turn. Fails at once when the provider asked for a pause that is beyond
+    /// patience, or when the gate is closed.
+    pub async fn pass(&self) -> Result<Turn<'_>> {
         let mut closing = self.is_closed.subscribe();
         tokio::select! {
             biased;
-            _ = closing.wait_for(|is_closed| *is_closed) => Err(Error::new(Kind::Interrupted, "interrupted before it was sent")),
+            _ = closing.wait_for(|is_closed| *is_closed) => {
+                Err(Error::new(Kind::Interrupted, "interrupted before it was sent"))
+            }
             passed = self.turn() => passed,
         }
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+    async fn turn(&self) -> Result<Turn<'_>> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut due = self.due.lock().await;
         // A hold may be set or moved while this request is waiting, and a turn is taken only by who really goes.
         loop {
-            let (now, hold) = (Instant::now(), *self.hold());
-            let pause = hold.saturating_duration_since(now);
-            if pause > PATIENCE {
-                let mut error = Error::new(Kind::RateLimited, "");
-                error.retry_after = Some(pause);
-                return Err(error);
-            }
-            let wait = pause.max(due.saturating_duration_since(now).saturating_sub(self.slack));
-            if wait.is_zero() {
-                *due = due.max(now) + self.interval;
-                return Ok(slot);
-            }
-            sleep_until(now + wait).await;
+            let now = Instant::now();
+            let until = {
+                let mut state = self.state();
+                let pause = state.hold.saturating_duration_since(now);
+                if pause > PATIENCE {
+                    let mut error = Error::new(Kind::RateLimited, "");
+                    error.retry_after = Some(pause);
+                    return Err(error);
+                }
+                let (_, slack) = self.steady(&state.limit, now);
+                let wait = pause.max(due.saturating_duration_since(now).saturating_sub(slack));
+                if wait.is_zero() {
+                    let held = state.hold;
+                    let is_afresh = state.limit.pass(now, held);
+                    let (interval, slack) = self.steady(&state.limit, now);
+                    // No burst after a refusal: what is over the limit by five is over it.
+                    let earliest = if is_afresh { now + slack } else { now };
+                    *due = due.max(earliest) + interval;
+                    return Ok(Turn { gate: self, sent: now, _slot: slot });
+                }
+                now + wait
+            };
+            sleep_until(until).await;
         }
     }
 
     /// Lets nobody pass before `wait` is over.
     pub fn pause(&self, wait: Duration) {
-        let mut hold = self.hold();
-        *hold = (*hold).max(Instant::now() + wait.min(LONGEST_HOLD));
+        let mut state = self.state();
+        state.hold = state.hold.max(Instant::now() + wait.min(LONGEST_HOLD));
     }
 
-    fn hold(&self) -> MutexGuard<'_, Instant> {
-        self.hold.lock().expect("no code panics while it holds this lock")
+    /// Counts a request that is sent for the first time, of which so many allow a repeat.
+    pub(super) fn earn_repeat(&self) {
+        let mut state = self.state();
+        state.repeats = (state.repeats + 1).min(STORE * EARN);
+    }
+
+    /// Takes one of the repeats that are left to this run; false when there is none.
+    pub fn may_repeat(&self) -> bool {
+        let mut state = self.state();
+        let left = state.repeats.checked_sub(EARN);
+        state.repeats = left.unwrap_or(state.repeats);
+        left.is_some()
+    }
+
+    /// Returns the time between two requests, and how far ahead of it a burst may run: as learned if that is slower
+    /// than what is configured.
+    fn steady(&self, limit: &Limit, now: Instant) -> (Duration, Duration) {
+        match limit.interval(now) {
+            Some(learned) if self.interval.is_zero() => (learned, CATCH_UP),
+            Some(learned) if learned > self.interval => (learned, CATCH_UP.min(self.slack)),
+            _ => (self.interval, self.slack),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+impl Turn<'_> {
+    /// Says that the host refused this request as one too many. Nobody passes before `wait` is over, or before a second
+    /// is, longer each time, when the host does not say; and then slower than before.
+    pub fn refused(&self, wait: Option<Duration>) {
+        let mut state = self.gate.state();
+        state.limit.refuse(self.sent, Instant::now());
+        let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| state.limit.wait());
+        drop(state);
+        self.gate.pause(wait);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use futures_util::{StreamExt, stream};
+    use tokio::time::sleep;
+
     use super::*;
 
     fn pace(concurrency: usize, per_minute: Option<u32>, burst: u32) -> Pace {
@@ -191,6 +273,151 @@ mod tests {
         for _ in 0..2 {
             let error = gate.pass().await.map(drop).expect_err("nobody waits for that");
             assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(LONGEST_HOLD)));
+        }
+    }
+
+    #[test]
+    fn repeats_are_a_reserve_and_a_share_of_the_first_attempts() {
+        let gate = Gate::new(pace(1, None, 1));
+        let left = |gate: &Gate| (0..).take_while(|_| gate.may_repeat()).count();
+        assert_eq!(left(&gate), RESERVE as usize);
+        for _ in 0..10 * EARN {
+            gate.earn_repeat();
+        }
+        assert_eq!(left(&gate), 10);
+        // What was earned long ago is no licence to hammer a host that breaks down now.
+        for _ in 0..10 * RESERVE * EARN {
+            gate.earn_repeat();
+        }
+        assert_eq!(left(&gate), RESERVE as usize);
+    }
+
+    // Limits of hosts, driven through the gate in a time that costs nothing.
+
+    /// Tells of a request that arrives this long after the start whether it is refused, and the Retry-After then.
+    type Host = Box<dyn FnMut(Duration) -> Option<Duration>>;
+
+    /// Rounds a wait up to whole seconds, as a Retry-After is.
+    fn whole(wait: f64) -> Option<Duration> {
+        Some(Duration::from_secs_f64(wait.ceil().max(1.0)))
+    }
+
+    fn bucket(a_second: f64, burst: f64) -> Host {
+        let (mut left, mut last) = (burst, 0.0);
+        Box::new(move |now| {
+            let now = now.as_secs_f64();
+            left = burst.min(left + (now - last) * a_second);
+            last = now;
+            if left < 1.0 {
+                return whole((1.0 - left) / a_second);
+            }
+            left -= 1.0;
+            None
+        })
+    }
+
+    /// So many requests in each window of so many seconds; the first one has begun a share of its length before the
+    /// start.
+    fn window(most: u32, length: f64, share: f64) -> Host {
+        let (mut current, mut count) = (0.0, 0);
+        Box::new(move |now| {
+            let at = now.as_secs_f64() / length + share;
+            if at.floor() > current {
+                (current, count) = (at.floor(), 0);
+            }
+            count += 1;
+            if count > most { whole((1.0 - at.fract()) * length) } else { None }
+        })
+    }
+
+    struct Run {
+        took: f64,
+        refused: u32,
+        early: u32,
+    }
+
+    /// Sends requests until so many were accepted.
+    async fn drive(gate: &Gate, requests: u32, latency: Duration, is_told: bool, host: Host) -> Run {
+        let (start, host) = (Instant::now(), RefCell::new(host));
+        let (refused, early, not_before) = (Cell::new(0), Cell::new(0), Cell::new(start));
+        let request = || async {
+            loop {
+                let turn = gate.pass().await.expect("no hold is beyond patience");
+                early.set(early.get() + u32::from(Instant::now() < not_before.get()));
+                let answer = (host.borrow_mut())(start.elapsed());
+                // A sleep takes a millisecond at least.
+                if latency.is_zero() {
+                    tokio::task::yield_now().await
+                } else {
+                    sleep(latency).await
+                }
+                let Some(wait) = answer else { break };
+                refused.set(refused.get() + 1);
+                if is_told {
+                    not_before.set(not_before.get().max(Instant::now() + wait));
+                }
+                turn.refused(answer.filter(|_| is_told));
+            }
+        };
+        stream::iter(0..requests).map(|_| request()).buffer_unordered(33).collect::<()>().await;
+        Run { took: start.elapsed().as_secs_f64(), refused: refused.get(), early: early.get() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_learned_and_used() {
+        // Requests a second; hosts that keep this limit, some met in the middle of a window.
+        let shares = [0.6, 0.97];
+        for (rate, length, latency) in [(100, 1.0, 0), (100, 1.0, 20), (10, 60.0, 20)] {
+            let (most, latency) = (rate * length as u32, Duration::from_millis(latency));
+            let windows = shares.map(|share| (format!("window at {share}"), window(most, length, share)));
+            let full = ("bucket".to_owned(), bucket(f64::from(rate), f64::from(most)));
+            for (name, host) in windows.into_iter().chain([full]) {
+                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, host).await;
+                let told = format!("{rate}/s, {name}, {latency:?}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.10 * 3000.0 / f64::from(rate), "{told}");
+                assert!(run.refused <= 3000 / 50, "{told}");
+                assert_eq!(run.early, 0, "{told}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_learned_from_a_host_that_tells_no_wait() {
+        let latency = Duration::from_millis(20);
+        for (rate, length) in [(100, 1.0), (10, 60.0)] {
+            let most = rate * length as u32;
+            for share in [0.0, 0.5] {
+                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, false, window(most, length, share)).await;
+                let told = format!("{rate}/s from {share}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.5 * 3000.0 / f64::from(rate) && run.refused <= 150, "{told}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_burst_is_not_taken_for_the_rate() {
+        for burst in [1.0, 10.0, 30.0] {
+            let latency = Duration::from_millis(20);
+            let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, bucket(100.0, burst)).await;
+            let told = format!("burst {burst}: {:.1} s, {} refused", run.took, run.refused);
+            assert!(run.took <= 3.0 * 30.0 && run.refused <= 60 && run.early == 0, "{told}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_by_accident_is_forgotten() {
+        // The only refusal there ever is, after some have passed; and the pace that is configured stays.
+        for (nth, per_minute, least, most) in
+            [(500, None, 30.0, 40.0), (3, None, 30.0, 40.0), (3, Some(6000), 60.0, 70.0)]
+        {
+            let mut count = 0;
+            let host: Host = Box::new(move |_| {
+                count += 1;
+                (count == nth).then_some(Duration::from_secs(30))
+            });
+            let run = drive(&Gate::new(pace(32, per_minute, 1)), 3000, Duration::from_millis(20), true, host).await;
+            assert!((least - 0.1..=most).contains(&run.took), "{nth}th, {per_minute:?}: {:.1} s", run.took);
+            assert_eq!((run.refused, run.early), (1, 0));
         }
     }
 }

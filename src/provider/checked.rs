@@ -42,6 +42,12 @@ impl Checked {
         self.http.stop();
     }
 
+    /// Says whether something that failed may be sent again, and takes it from the repeats that are left to this run;
+    /// false when there is none.
+    pub fn may_repeat(&self) -> bool {
+        self.http.may_repeat()
+    }
+
     /// Says before anything is prepared whether an operation would be refused.
     pub fn check_op(&self, op: Op) -> Result<()> {
         self.allow(op).map_err(|error| self.tell(error, op, &""))

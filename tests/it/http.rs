@@ -272,29 +272,59 @@ async fn waits_double_and_are_not_the_same_in_every_process() {
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_credential_waits() {
+    // A host that does not say how long to wait gets a second.
+    let cases = [
+        (Answer::retry_after("60"), 60.0),
+        (answer(503, &[("retry-after", "60")], ""), 60.0),
+        (Answer::retry_after("0"), 1.0),
+        (Answer::status(429), 1.0),
+    ];
+    for (answer, wait) in cases {
+        let (sandbox, base_url) = sandbox().await;
+        trouble(&sandbox, &answer, 1);
+        let gate = Arc::new(Gate::new(test_pace()));
+        let open = || {
+            sender(&base_url, |options| {
+                options.no_wait = false;
+                options.gate = gate.clone();
+            })
+        };
+        let (one, other) = (open(), open());
+        let start = Instant::now();
+        let late = async {
+            sleep(Duration::from_secs_f64(wait / 2.0)).await;
+            read(&other).await
+        };
+        let watch = async {
+            sleep(Duration::from_secs_f64(wait - 0.1)).await;
+            sandbox.take_seen().len()
+        };
+        let (one, other, seen) = tokio::join!(read(&one), late, watch);
+        one.expect("it succeeds after the wait");
+        other.expect("it succeeds after the wait");
+        assert_eq!((seen, start.elapsed().as_secs_f64().floor()), (1, wait), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_fails_all_the_time_is_not_hammered() {
     let (sandbox, base_url) = sandbox().await;
-    trouble(&sandbox, &Answer::retry_after("60"), 1);
+    trouble(&sandbox, &Answer::status(500), usize::MAX);
     let gate = Arc::new(Gate::new(test_pace()));
-    let open = || {
-        sender(&base_url, |options| {
-            options.no_wait = false;
-            options.gate = gate.clone();
-        })
-    };
-    let (one, other) = (open(), open());
-    let start = Instant::now();
-    let late = async {
-        sleep(Duration::from_secs(1)).await;
-        read(&other).await
-    };
-    let watch = async {
-        sleep(Duration::from_secs(59)).await;
-        sandbox.take_seen().len()
-    };
-    let (one, other, seen) = tokio::join!(read(&one), late, watch);
-    one.expect("it succeeds after the wait");
-    other.expect("it succeeds after the wait");
-    assert_eq!((seen, start.elapsed().as_secs()), (1, 60));
+    let http = sender(&base_url, |options| options.gate = gate.clone());
+    let tries = 500;
+    for _ in 0..tries {
+        assert_kind(read(&http).await, Kind::Provider);
+    }
+    // A repeat for each fifth try, and the reserve of a run.
+    let seen = sandbox.take_seen().len();
+    assert!((tries + 1..=tries + tries / 5 + 100).contains(&seen), "{seen}");
+    assert!(!http.may_repeat(), "nothing is left for rows that would be sent again");
+    // What is refused as too fast is repeated all the same: the gate holds it back.
+    let (busy, base_url) = self::sandbox().await;
+    trouble(&busy, &Answer::status(429), usize::MAX);
+    assert_kind(read(&sender(&base_url, |options| options.gate = gate.clone())).await, Kind::RateLimited);
+    assert_eq!(busy.take_seen().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,155 @@
+//! What a host's refusals tell of the limit it keeps: nothing is sent here and nobody waits, this only counts.
+//!
+//! Hosts keep buckets, windows and sliding counts, and tell nothing of them but a wait in whole seconds. So the first
+//! refusal gives an estimate: what passed since the count began, by the time from there to the end of the hold. It may
+//! be far too low, after a small burst or a refusal by accident, or twice too high, when two windows were met at once.
+//! Therefore the rate then doubles quickly, until a second refusal confirms or corrects it. That costs hardly any time:
+//! what the host allows until then is used up, and it would have made us wait for the rest anyway. From there on
+//! requests follow each other evenly, a little below the limit, and the rate rises so slowly that a refusal comes once
+//! in half a minute at most; each one lowers it again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A Retry-After counts whole seconds and is rounded up, so that the host may have had room up to a second earlier; and
+/// hosts that count at all count by the second or longer.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much of what the host seems to allow is used.
+const MARGIN: f64 = 0.97;
+
+/// The lowest rate learned, in requests a second: one count that was small by accident must not stop a run.
+const SLOWEST: f64 = 1.0 / 3.0;
+
+/// The second estimate is believed when it is this much higher than the first: then that one came of a small burst.
+const HIGHER: f64 = 1.4;
+
+/// In which time the rate doubles while only one refusal was seen.
+const TRIAL: Duration = Duration::from_millis(300);
+
+/// In which time it doubles after two estimates that differ.
+const DOUBT: Duration = Duration::from_secs(20);
+
+/// In which time it doubles once it is known: three percent, the margin, in half a minute.
+const KNOWN: Duration = Duration::from_secs(600);
+
+/// So many doublings without a refusal, a thousandfold, and there is no limit.
+const FORGOTTEN: f64 = 10.0;
+
+/// The rate that refusals have taught.
+#[derive(Clone, Copy)]
+struct Rate {
+    /// Requests a second at `since`.
+    start: f64,
+    since: Instant,
+    /// In which time it doubles.
+    doubling: Duration,
+    /// The lower one of the first two estimates.
+    low: f64,
+}
+
+impl Rate {
+    fn at(self, now: Instant) -> Option<f64> {
+        let doublings = now.saturating_duration_since(self.since).as_secs_f64() / self.doubling.as_secs_f64();
+        (doublings < FORGOTTEN).then(|| self.start * doublings.exp2())
+    }
+}
+
+/// What passed in a stretch without a hold.
+#[derive(Clone, Copy)]
+struct Count {
+    since: Instant,
+    passed: u32,
+}
+
+/// What is known of a host's limit.
+pub(super) struct Limit {
+    rate: Option<Rate>,
+    count: Count,
+    /// The last count of which something was accepted, before the running one.
+    before: Count,
+    /// When the last request passed.
+    latest: Instant,
+    /// When the running count met its first refusal.
+    refused: Option<Instant>,
+    /// How many counts in a row have met nothing but refusals.
+    misses: u32,
+}
+
+impl Limit {
+    pub(super) fn new(now: Instant) -> Self {
+        let count = Count { since: now, passed: 0 };
+        Limit { rate: None, count, before: count, latest: now, refused: None, misses: 0 }
+    }
+
+    /// Returns the time between two requests that was learned, if there is any.
+    pub(super) fn interval(&self, now: Instant) -> Option<Duration> {
+        Some(Duration::from_secs_f64(1.0 / self.rate?.at(now)?))
+    }
+
+    /// Counts a request that is about to be sent; the last hold ended at `held`. If it is the first one after a refusal,
+    /// this learns, counts afresh, and returns true.
+    pub(super) fn pass(&mut self, now: Instant, held: Instant) -> bool {
+        let refused = self.refused.take();
+        if let Some(refused) = refused {
+            self.rate = self.learn(refused, held).map(|rate| Rate { since: now, ..rate });
+            if self.count.passed > 0 {
+                self.before = self.count;
+                self.misses = 0;
+            } else {
+                self.misses += 1;
+            }
+        }
+        // A count tells how fast somebody was who was in a hurry.
+        if refused.is_some() || now.saturating_duration_since(self.latest) > SECOND {
+            self.count = Count { since: now, passed: 0 };
+        }
+        self.latest = now;
+        self.count.passed += 1;
+        refused.is_some()
+    }
+
+    /// Takes back the count of a request that was sent at `sent` and refused. One from before the last hold tells
+    /// nothing new.
+    pub(super) fn refuse(&mut self, sent: Instant, now: Instant) {
+        if sent >= self.count.since {
+            self.count.passed = self.count.passed.saturating_sub(1);
+            self.refused.get_or_insert(now);
+        }
+    }
+
+    /// Returns how long to hold when the host does not say: a second, doubled while nothing at all is accepted.
+    pub(super) fn wait(&self) -> Duration {
+        SECOND * (1 << self.misses.min(6))
+    }
+
+    /// Returns what the running count tells, which was refused at `refused` and held until `held`.
+    fn learn(&self, refused: Instant, held: Instant) -> Option<Rate> {
+        let is_miss = self.count.passed == 0;
+        let Count { since, passed } = if is_miss { self.before } else { self.count };
+        if passed == 0 {
+            return self.rate;
+        }
+        let spent = held.saturating_duration_since(since).saturating_sub(SECOND).max(SECOND);
+        let estimate = MARGIN * f64::from(passed) / spent.as_secs_f64();
+        let known = self.rate.and_then(|rate| Some((rate, rate.at(refused)?)));
+        let (start, doubling, low) = match known {
+            None => (estimate, TRIAL, estimate),
+            // The hold was too short: the estimate before was made of the same count, and too high.
+            Some((rate, _)) if is_miss => (rate.start.min(estimate), rate.doubling, rate.low.min(estimate)),
+            Some((rate, _)) if rate.doubling == TRIAL => {
+                let low = rate.low.min(estimate);
+                if estimate > HIGHER * rate.low { (estimate, DOUBT, low) } else { (low, KNOWN, low) }
+            }
+            Some((rate, last)) => {
+                let ran = refused.saturating_duration_since(since).as_secs_f64();
+                let waited = held.saturating_duration_since(refused).as_secs_f64();
+                // Refused so soon, it was far too fast. Else the rate was right over the whole stretch with its hold.
+                let right = if ran < 2.0 * waited { rate.low.max(last / 2.0) } else { last * ran / (ran + waited) };
+                (right.min(MARGIN * last), KNOWN, rate.low)
+            }
+        };
+        Some(Rate { start: start.max(SLOWEST), since: held, doubling, low })
+    }
+}
