@@ -274,7 +274,6 @@ async fn writes_that_end_after_their_answer() {
 
 /// The last writes of a run end when nothing else keeps it busy any more.
 #[tokio::test]
-#[ignore = "a row that is missing after a doubt is looked for only once"]
 async fn the_last_writes_may_end_late() {
     const ROWS: usize = 20;
     let day = Day::at(ProviderId::Emboux, ROWS).repeating();
