@@ -17,4 +17,5 @@ mod replay;
 mod shards;
 mod support;
 mod terminal;
+mod tricks;
 mod wire;
