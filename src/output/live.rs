@@ -59,7 +59,7 @@ impl Live<'_> {
                 Format::Json => {
                     let comma = if live.shown > 1 { "," } else { "" };
                     let text = serde_json::to_string_pretty(row).expect("rows are plain JSON").replace('\n', "\n  ");
-                    sink.write(format_args!("{comma}\n  {text}"))
+                    sink.write(format_args!("{comma}\n  {}", escape_json(&text)))
                 }
                 Format::Jsonl | Format::Csv | Format::Value => live.out.line(sink, &live.columns, row),
             }

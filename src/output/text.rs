@@ -39,9 +39,9 @@ pub fn escape_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Guards a cell that a spreadsheet would run as a formula, by an apostrophe in front.
+/// Guards a cell that a spreadsheet would run as a formula, by an apostrophe in front. Some take the full-width signs too.
 pub fn guard_formula(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']) {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '＝', '＋', '－', '＠']) {
         Cow::Owned(format!("'{cell}"))
     } else {
         Cow::Borrowed(cell)
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(escape("Ada Lovelace, 100 %, Müller, 東京"), "Ada Lovelace, 100 %, Müller, 東京");
         assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
         assert_eq!(guard_formula("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
+        assert_eq!(guard_formula("＝1+1"), "'＝1+1");
         assert_eq!(guard_formula("ada@example.com"), "ada@example.com");
     }
 

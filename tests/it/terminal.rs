@@ -11,7 +11,7 @@ use crate::program::Mbx;
 use crate::support::PASSWORD;
 
 /// Runs a shell line in a terminal; it ends by printing the exit code.
-fn at_a_terminal(mbx: &Mbx, line: &str) -> PtySession {
+pub(crate) fn at_a_terminal(mbx: &Mbx, line: &str) -> PtySession {
     let program = env!("CARGO_BIN_EXE_mbx");
     let mut command = std::process::Command::new("sh");
     command.args(["-c", &format!("mbx() {{ '{program}' \"$@\"; }}; {line}; echo exit=$?")]).env_clear();
@@ -26,7 +26,7 @@ fn at_a_terminal(mbx: &Mbx, line: &str) -> PtySession {
 }
 
 /// The sandbox runs beside the blocking terminal, in a thread of its own.
-fn with_sandbox(test: impl FnOnce(&Sandbox, Mbx)) {
+pub(crate) fn with_sandbox(test: impl FnOnce(&Sandbox, Mbx)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let sandbox = runtime.block_on(Sandbox::start()).expect("the sandbox starts");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

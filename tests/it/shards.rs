@@ -1,0 +1,107 @@
+//! The examples for schedulers: the very lines that they run, four parts at once, make each row once.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use futures_util::future::join_all;
+use mbx::http::Method;
+use mbx::provider::ProviderId;
+use mbx::sandbox::{Answer, Fault, Sandbox};
+use tokio::process::Command;
+
+use crate::program::Mbx;
+
+const PARTS: usize = 4;
+
+const ROWS: usize = 60;
+
+/// Returns what an example runs for one part, with the folders of the test in place of its own.
+fn script(example: &str, part: usize, home: &Path) -> String {
+    let text = std::fs::read_to_string(Path::new("examples/shards").join(example)).expect("the example is there");
+    let home = home.to_string_lossy();
+    match example {
+        "slurm.sh" => {
+            format!("export SLURM_ARRAY_TASK_ID={part} SLURM_ARRAY_TASK_COUNT={PARTS} SLURM_ARRAY_JOB_ID=7\n{text}")
+        }
+        "kubernetes-job.yaml" => {
+            assert!(text.contains(&format!("completions: {PARTS}\n")) && text.contains("completionMode: Indexed"));
+            let line = text.lines().find_map(|line| line.trim().strip_prefix("- exec ")).expect("it runs something");
+            let line = line.replace("/input/create.sh", "examples/shards/create.sh").replace("/input", &home);
+            format!("JOB_COMPLETION_INDEX={part}\nexec {}", line.replace("/work", &format!("{home}/work")))
+        }
+        "ci-matrix.yml" => {
+            assert!(text.contains("shard: [0, 1, 2, 3]\n"));
+            let step = text.split("- name: Create this part of the mailboxes\n").nth(1).expect("the step is there");
+            let block = step.split("run: |\n").nth(1).expect("it runs something");
+            let lines = block.lines().map_while(|line| line.strip_prefix("          "));
+            lines.collect::<Vec<_>>().join("\n").replace("${{ matrix.shard }}", &part.to_string())
+        }
+        other => panic!("nothing is known of {other}"),
+    }
+}
+
+/// Runs an example's part as its scheduler would.
+fn part(mbx: &Mbx, example: &str, part: usize) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_mbx")).parent().expect("it lies in a folder");
+    let mut command = Command::new("bash");
+    let known = mbx.command(&[]);
+    let env = known.as_std().get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    command.args(["-e", "-c", &script(example, part, mbx.home.path())]).env_clear().envs(env);
+    command.env("PATH", format!("{}:{}", program.display(), env!("PATH"))).env("MBX_OUTPUT", "jsonl");
+    command.current_dir(mbx.home.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Returns the passwords that the parts have written, by address.
+fn passwords(mbx: &Mbx) -> Vec<(String, String)> {
+    let files = mbx.files().into_iter().filter(|(path, _)| path.ends_with("passwords.csv"));
+    let mut all = Vec::new();
+    for (_, content) in files {
+        let mut reader = csv::Reader::from_reader(&content[..]);
+        all.extend(reader.records().map(|record| record.expect("it is CSV")).map(|r| (r[0].into(), r[1].into())));
+    }
+    all
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn each_row_is_made_once_by_the_parts_of_every_example() {
+    for example in ["slurm.sh", "kubernetes-job.yaml", "ci-matrix.yml"] {
+        let sandbox = Sandbox::start().await.expect("the sandbox starts");
+        let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
+        let rows: String = (0..ROWS).map(|n| format!("user{n}@example.com\n")).collect();
+        mbx.file("people.csv", &("address\n".to_owned() + &rows));
+        let root = std::env::current_dir().expect("there is a folder").join("examples");
+        std::os::unix::fs::symlink(root, mbx.home.path().join("examples")).expect("it is linked");
+        // One of the parts is killed in its work, as when its machine is lost, and is started again with the others.
+        sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Hang).times(1));
+        let mut lost = part(&mbx, example, 1).process_group(0).spawn().expect("it runs");
+        let group = format!("-{}", lost.id().expect("it runs"));
+        while sandbox.take_seen().iter().all(|seen| seen.method != Method::POST) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Command::new("kill").args(["-KILL", "--", &group]).status().await.expect("it is killed");
+        lost.wait().await.expect("it ended");
+        let ran = join_all((0..PARTS).map(|n| part(&mbx, example, n).output())).await;
+        for output in ran {
+            let output = output.expect("it runs");
+            assert!(output.status.success(), "{example}: {output:?}");
+        }
+        let held = sandbox.addresses(ProviderId::Emboux);
+        assert_eq!(held.iter().filter(|address| address.starts_with("user")).count(), ROWS, "{example}");
+        let written = passwords(&mbx);
+        assert_eq!(written.len(), ROWS, "{example}: each has one password");
+        for (address, password) in &written {
+            assert!(sandbox.password_is(ProviderId::Emboux, address, password), "{example}: {address}");
+        }
+        // Once more, as a scheduler does that does not know that all is done: nothing is sent.
+        sandbox.take_seen();
+        for output in join_all((0..PARTS).map(|n| part(&mbx, example, n).output())).await {
+            let output = output.expect("it runs");
+            assert!(output.status.success(), "{example}: {output:?}");
+            let shown = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(written.iter().all(|(_, password)| !shown.contains(password)), "{example}: {shown}");
+        }
+        assert!(sandbox.take_seen().iter().all(|seen| seen.method != Method::POST), "{example}");
+    }
+}
