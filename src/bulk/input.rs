@@ -494,15 +494,15 @@ impl Iterator for Rows {
             if self.seen <= self.select.skip || end.is_some_and(|end| self.seen > end) {
                 continue;
             }
-            let address = match &row {
-                Ok(row) => Some(Fingerprint::of(&row.new.address)),
-                Err(bad) => bad.address.map(|(print, _)| print),
-            };
-            // A row without an address is everybody's: it is refused everywhere.
-            if let (Some(shard), Some(address)) = (self.select.shard, address)
-                && !shard.has(address)
-            {
-                continue;
+            if let Some(shard) = self.select.shard {
+                let address = match &row {
+                    Ok(row) => Some(Fingerprint::of(&row.new.address)),
+                    Err(bad) => bad.address.map(|(print, _)| print),
+                };
+                // A row without an address is everybody's: it is refused everywhere.
+                if address.is_some_and(|address| !shard.has(address)) {
+                    continue;
+                }
             }
             let number = self.next;
             self.next += 1;
