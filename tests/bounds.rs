@@ -86,7 +86,7 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
             redactor: Redactor::default(),
             dry_run: false,
             no_wait: true,
-            judge: |reply| Failure::by_status(reply, reply.words()),
+            judge: |reply| Failure::by_status(reply, || reply.words()),
         })
         .expect("the options are good");
         let calls = [

@@ -3,137 +3,82 @@
 //! It builds the program first, and serves what is listed from this process. Nothing is asserted: the figures are for
 //! people, and the last ones are in `docs/performance.md`.
 //!
-//! `-- [COUNT] [ROUNDS]` changes how many mailboxes are listed (1,000,000) and how often (5).
+//! `-- [list|bulk] [COUNT] [ROUNDS]` leaves the other part out, and changes how many mailboxes are listed at most
+//! (1,000,000) and how often things are measured (5). What is compared of bulk is a hundredth of that many creates.
 #![allow(clippy::print_stdout, reason = "its output is the result")]
 
+mod bare;
+mod bulk;
+mod host;
+mod measure;
 mod server;
 
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mbx::http::Items;
+
+use measure::{Programs, has, machine, median, mib, ms, rate, ratio, run};
 use server::Server;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, url] = args.as_slice()
-        && mode == "read"
-    {
-        return read_bare(url);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        // What mbx is compared with runs as mbx does: in a process of its own.
+        ["read", url] => bare::block_on(read_bare(url)),
+        ["create", url, count, batch, concurrency] => {
+            bare::block_on(bare::create(url, [count.parse()?, batch.parse()?, concurrency.parse()?]))
+        }
+        ["engine", url, file, concurrency, ref folder @ ..] => {
+            bare::block_on(bare::engine(url, file, concurrency.parse()?, folder.first().copied()))
+        }
+        ["list", ref numbers @ ..] => measure(numbers, true, false),
+        ["bulk", ref numbers @ ..] => measure(numbers, false, true),
+        ref numbers => measure(numbers, true, true),
     }
+}
+
+/// Measures one part or both.
+fn measure(numbers: &[&str], lists: bool, bulks: bool) -> Result<()> {
     let number =
-        |index: usize, default| args.get(index).map_or(Ok(default), |text| text.replace(['_', ','], "").parse());
+        |index: usize, default| numbers.get(index).map_or(Ok(default), |text| text.replace(['_', ','], "").parse());
     let (count, rounds) = (number(0, 1_000_000)?, number(1, 5)?);
     let programs = Programs::build()?;
     println!("{}", machine());
     println!("medians of {rounds} interleaved rounds\n");
-    start_up(&programs, rounds)?;
-    for count in [count / 100, count / 10, count] {
-        listing(&programs, count, rounds)?;
+    if lists {
+        start_up(&programs, rounds)?;
+        for count in [count / 100, count / 10, count] {
+            listing(&programs, count, rounds)?;
+        }
+        pages(&programs, count)?;
     }
-    pages(&programs, count)
+    if bulks {
+        bulk::all(&programs, count / 100, rounds)?;
+    }
+    Ok(())
 }
 
 /// The bare streaming reader: the list as it arrives, cut into items, a line each.
-fn read_bare(url: &str) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build()?;
-        let mut response = client.get(url).send().await?;
-        let (mut items, mut lines, mut out) = (Items::default(), Vec::new(), io::stdout());
-        while let Some(piece) = response.chunk().await? {
-            items.push(&piece);
-            while let Some(item) = items.next()? {
-                lines.extend_from_slice(item);
-                lines.push(b'\n');
-            }
-            out.write_all(&lines)?;
-            lines.clear();
+async fn read_bare(url: &str) -> Result<()> {
+    let mut response = bare::client()?.get(url).send().await?;
+    let (mut items, mut lines, mut out) = (Items::default(), Vec::new(), io::stdout());
+    while let Some(piece) = response.chunk().await? {
+        items.push(&piece);
+        while let Some(item) = items.next()? {
+            lines.extend_from_slice(item);
+            lines.push(b'\n');
         }
-        Ok(items.end()?)
-    })
-}
-
-/// The programs that are compared.
-struct Programs {
-    mbx: PathBuf,
-    clap: PathBuf,
-    bench: PathBuf,
-}
-
-impl Programs {
-    fn build() -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        // Apart, so that mbx is what a user builds, without what examples and tests add to its dependencies.
-        for target in [["--bin", "mbx"], ["--example", "bare_clap"]] {
-            let mut build = Command::new(&cargo);
-            build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "--locked"]).args(target);
-            // What cargo has set for this program would make it build others anew.
-            for (name, _) in std::env::vars_os() {
-                let text = name.to_string_lossy();
-                if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                    build.env_remove(&name);
-                }
-            }
-            if !build.status()?.success() {
-                return Err("the programs do not build".into());
-            }
-        }
-        let bench = std::env::current_exe()?;
-        let examples = bench.parent().ok_or("the bench lies nowhere")?.to_owned();
-        let release = examples.parent().ok_or("the bench lies nowhere")?;
-        Ok(Programs { mbx: release.join("mbx"), clap: examples.join("bare_clap"), bench })
+        out.write_all(&lines)?;
+        lines.clear();
     }
-
-    /// Returns mbx with nothing of the caller's environment in its way.
-    fn mbx(&self, args: &[&str], provider: &str, base_url: &str) -> Command {
-        let mut command = Command::new(&self.mbx);
-        command.args(args).args(["-p", provider]).env_clear().env("HOME", "/nonexistent");
-        let name = provider.to_uppercase();
-        command.env(format!("MBX_{name}_BASE_URL"), base_url);
-        command.env("MBX_EMBOUX_API_KEY", "bench").env("MBX_HYBRIDBOX_TOKEN", "bench");
-        command.env("MBX_HYBRIDBOX_ACCOUNT_ID", "3c90c3cc-0d44-4b50-8888-8dd25736052a");
-        command
-    }
-}
-
-/// What one run of a program took.
-struct Run {
-    time: Duration,
-    /// The most memory it held, as far as the system tells; of a pipeline, that of its shell.
-    peak_kib: u64,
-}
-
-/// Runs a program to its end, its output thrown away.
-fn run(command: &mut Command) -> Result<Run> {
-    let began = Instant::now();
-    let mut child = command.stdout(Stdio::null()).spawn()?;
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut peak_kib = 0;
-    let ended = loop {
-        peak_kib = peak_kib.max(peak(&status));
-        if let Some(ended) = child.try_wait()? {
-            break ended;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    if !ended.success() {
-        return Err(format!("{command:?}: {ended}").into());
-    }
-    Ok(Run { time: began.elapsed(), peak_kib })
-}
-
-fn peak(status: &Path) -> u64 {
-    let text = std::fs::read_to_string(status).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+    Ok(items.end()?)
 }
 
 fn start_up(programs: &Programs, rounds: usize) -> Result<()> {
@@ -164,17 +109,17 @@ fn listing(programs: &Programs, count: usize, rounds: usize) -> Result<()> {
     let (runtime, server) = serve(count)?;
     let url = format!("{}/users/", server.base_url);
     let list = || programs.mbx(&["list", "-o", "jsonl"], "emboux", &server.base_url);
-    let has_jq = ["curl", "jq"]
-        .iter()
-        .all(|tool| Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok());
+    let has_jq = has("curl") && has("jq");
     let (mut bare, mut mbx, mut jq, mut peaks, mut firsts) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..rounds {
-        bare.push(run(Command::new(&programs.bench).args(["read", &url]))?.time);
-        let run_of_mbx = run(&mut list())?;
+        bare.push(run(Command::new(&programs.bench).args(["read", &url]).stdout(Stdio::null()))?.time);
+        let run_of_mbx = run(list().stdout(Stdio::null()))?;
         mbx.push(run_of_mbx.time);
         peaks.push(run_of_mbx.peak_kib);
         if has_jq {
-            jq.push(run(Command::new("sh").args(["-c", "curl -sSfN \"$0\" | jq -c '.[]'", &url]))?.time);
+            let mut pipe = Command::new("sh");
+            pipe.args(["-c", "curl -sSfN \"$0\" | jq -c '.[]'", &url]).stdout(Stdio::null());
+            jq.push(run(&mut pipe)?.time);
         }
         firsts.push(first_row(&mut list(), &server)?);
     }
@@ -218,7 +163,8 @@ impl std::fmt::Display for Permille {
 
 fn pages(programs: &Programs, count: usize) -> Result<()> {
     let (runtime, server) = serve(count)?;
-    let done = run(&mut programs.mbx(&["list", "-o", "jsonl"], "hybridbox", &server.base_url))?;
+    let mut list = programs.mbx(&["list", "-o", "jsonl"], "hybridbox", &server.base_url);
+    let done = run(list.stdout(Stdio::null()))?;
     println!("list {count} mailboxes as JSON lines, pages of 25, once");
     println!("  {}, peak memory {:.1} MiB", ms(done.time), mib(done.peak_kib));
     drop(runtime);
@@ -230,35 +176,4 @@ fn serve(count: usize) -> Result<(tokio::runtime::Runtime, Server)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = runtime.block_on(Server::start(count))?;
     Ok((runtime, server))
-}
-
-fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
-    values.sort_unstable();
-    values[values.len() / 2]
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
-}
-
-fn ratio(a: Duration, b: Duration) -> String {
-    format!("{:.2} times", a.as_secs_f64() / b.as_secs_f64())
-}
-
-fn rate(count: usize, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
-}
-
-fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
-}
-
-/// Describes the machine.
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |m| m.1);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{model}, {cores} cores, {} {}", std::env::consts::OS, kernel.trim())
 }

@@ -330,7 +330,7 @@ pub(super) fn judge(reply: &Reply) -> Option<Failure> {
     // `/login` refuses inside 200, with the reasons of a 401.
     let failure = match (status, &reason) {
         (200, Some(reason)) => Failure { kind: Kind::Auth, message: reason.clone() },
-        _ => Failure::by_status(reply, reason.unwrap_or_else(|| first_line(reply)))?,
+        _ => Failure::by_status(reply, || reason.unwrap_or_else(|| first_line(reply)))?,
     };
     let text = failure.message.as_str();
     let starts = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));

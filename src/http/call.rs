@@ -181,8 +181,8 @@ impl<'h> Call<'h> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
         let turn = shared.gate.pass().await?;
-        let shown = self.shown(url);
-        tracing::debug!(target: "mbx::http", "> {shown}");
+        // What is shown is worked out when somebody looks: the macros do nothing otherwise.
+        tracing::debug!(target: "mbx::http", "> {}", self.shown(url));
         if !matches!(self.body, Body::None) {
             tracing::trace!(target: "mbx::http", "> {}", self.shown_body());
         }
@@ -199,12 +199,12 @@ impl<'h> Call<'h> {
         };
         let took = began.elapsed().as_millis();
         match &result {
-            Ok((status, _)) => tracing::info!(target: "mbx::http", "{shown} → {status} in {took} ms"),
+            Ok((status, _)) => tracing::info!(target: "mbx::http", "{} → {status} in {took} ms", self.shown(url)),
             Err(error) => {
                 let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
                 let status =
                     error.http_status.map_or_else(|| error.kind.code().to_owned(), |status| status.to_string());
-                tracing::info!(target: "mbx::http", "{shown} → {status} {said} in {took} ms");
+                tracing::info!(target: "mbx::http", "{} → {status} {said} in {took} ms", self.shown(url));
             }
         }
         if let Some(error) = result.as_ref().err().filter(|_| !shared.no_wait) {

@@ -63,8 +63,9 @@ impl Reply {
 
     /// Returns true when the body is a page for people.
     pub fn is_html(&self) -> bool {
-        let start: String = String::from_utf8_lossy(&self.body[..self.body.len().min(256)]).trim_start().to_lowercase();
-        start.starts_with("<!doctype") || start.starts_with("<html")
+        let start = self.body.trim_ascii_start();
+        let begins = |with: &str| start.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with.as_bytes()));
+        begins("<!doctype") || begins("<html")
     }
 
     /// Returns how long the server asks to wait; a date counts by the server's own clock, if it tells that.
@@ -87,8 +88,9 @@ pub(super) fn date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
 }
 
 impl Failure {
-    /// Does the ordinary mapping from the reply's status to a meaning; `None` for a success.
-    pub fn by_status(reply: &Reply, message: String) -> Option<Failure> {
+    /// Does the ordinary mapping from the reply's status to a meaning; `None` for a success. `message` looks for the
+    /// provider's words, which a success does not need.
+    pub fn by_status(reply: &Reply, message: impl FnOnce() -> String) -> Option<Failure> {
         Failure::of_status(reply.status.as_u16(), message)
     }
 
@@ -103,7 +105,7 @@ impl Failure {
     }
 
     /// Does the ordinary mapping for a status that travels elsewhere, such as inside a body.
-    pub fn of_status(status: u16, message: String) -> Option<Failure> {
+    pub fn of_status(status: u16, message: impl FnOnce() -> String) -> Option<Failure> {
         let kind = match status {
             200..=299 => return None,
             401 => Kind::Auth,
@@ -116,7 +118,7 @@ impl Failure {
             400..=499 => Kind::Invalid,
             _ => Kind::Provider,
         };
-        Some(Failure { kind, message })
+        Some(Failure { kind, message: message() })
     }
 
     /// Returns the same failure with another meaning.

@@ -42,7 +42,7 @@ fn options(base_url: &str) -> Options {
         redactor: Redactor::default(),
         dry_run: false,
         no_wait: true,
-        judge: |reply| Failure::by_status(reply, reply.words()),
+        judge: |reply| Failure::by_status(reply, || reply.words()),
     }
 }
 
@@ -641,7 +641,7 @@ async fn a_secret_that_the_server_echoes_is_masked() {
             let (base_url, _) = serve_bytes(bytes).await;
             let http = sender(&base_url, |options| {
                 options.credential = Credential::Basic("me".to_owned(), KEY.into());
-                options.judge = |reply| Failure::by_status(reply, String::from_utf8_lossy(&reply.body).into_owned());
+                options.judge = |reply| Failure::by_status(reply, || String::from_utf8_lossy(&reply.body).into_owned());
             });
             http.guard(Some(&PASSWORD.into()));
             for is_write in [false, true] {

@@ -126,7 +126,7 @@ fn detail(reply: &Reply) -> String {
 }
 
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
-    let failure = Failure::by_status(reply, detail(reply))?;
+    let failure = Failure::by_status(reply, || detail(reply))?;
     let text = failure.message.to_lowercase();
     let kind = match reply.status.as_u16() {
         // 403 stands for all three (docs: errors); only the text tells them apart.

@@ -277,9 +277,8 @@ pub(super) fn meaning(failure: Failure, status: u16) -> Failure {
 }
 
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
-    let failure = Failure::by_status(reply, String::new())?;
-    let message = reply.json().ok().and_then(|body| words(&body)).unwrap_or_else(|| reply.words());
-    Some(meaning(Failure { message, ..failure }, reply.status.as_u16()))
+    let told = || reply.json().ok().and_then(|body| words(&body)).unwrap_or_else(|| reply.words());
+    Some(meaning(Failure::by_status(reply, told)?, reply.status.as_u16()))
 }
 
 /// Gives a 404 the words of a look-up that found nothing; other errors stay.

@@ -167,9 +167,9 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     // The body repeats the status, and may be the only one to tell of an error: the stricter one holds.
     let inner = reply.member("status").as_ref().and_then(count).and_then(|status| u16::try_from(status).ok());
     let status = reply.status.as_u16().max(inner.filter(|&status| status >= 400).unwrap_or_default());
-    let told = ["message", "errors", "error"].map(|name| reply.member(name).as_ref().map(words).unwrap_or_default());
-    let told = told.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| reply.words());
-    let failure = Failure::of_status(status, told)?;
+    let told = |name: &&str| reply.member(name).as_ref().map(words).filter(|text| !text.is_empty());
+    let message = || ["message", "errors", "error"].iter().find_map(told).unwrap_or_else(|| reply.words());
+    let failure = Failure::of_status(status, message)?;
     let text = failure.message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let kind = match status {

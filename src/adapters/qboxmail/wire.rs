@@ -233,8 +233,8 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let status = reply.status.as_u16();
     let told = |key: &str| reply.member(key).map(|value| texts(&value)).filter(|text| !text.is_empty());
     // `errors` says what is wrong, and `message` next to it only that something is.
-    let message = ["errors", "full_messages", "message", "error", "detail"].iter().find_map(|key| told(key));
-    let failure = Failure::by_status(reply, message.unwrap_or_else(|| reply.words()));
+    let message = || ["errors", "full_messages", "message", "error", "detail"].iter().find_map(|key| told(key));
+    let failure = Failure::by_status(reply, || message().unwrap_or_else(|| reply.words()));
     let Some(failure) = failure else {
         let words = "(an HTML page)".to_owned();
         return reply.is_html().then_some(Failure { kind: Kind::Provider, message: words });

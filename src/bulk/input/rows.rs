@@ -247,7 +247,7 @@ impl Iterator for Rows {
                 Err(error) => return Some(Err(error)),
             };
             self.seen += 1;
-            let address = match &row {
+            let address = || match &row {
                 Ok(row) => Some(Fingerprint::of(&row.new.address)),
                 Err(bad) => bad.address.map(|(print, _)| print),
             };

@@ -24,11 +24,11 @@ pub struct Select {
 impl Select {
     /// Says whether a row is worked on: the `number`th of the matching ones, counted from one. A row without an address
     /// is in every shard, and so it is refused everywhere.
-    pub(super) fn has(&self, number: u64, address: Option<Fingerprint>) -> bool {
+    pub(super) fn has(&self, number: u64, address: impl FnOnce() -> Option<Fingerprint>) -> bool {
         let is_skipped = number <= self.skip;
         let is_beyond = self.limit.is_some_and(|limit| number > self.skip.saturating_add(limit));
-        let is_elsewhere = matches!((self.shard, address), (Some(shard), Some(address)) if !shard.has(address));
-        !(is_skipped || is_beyond || is_elsewhere)
+        let is_elsewhere = || self.shard.is_some_and(|shard| address().is_some_and(|address| !shard.has(address)));
+        !(is_skipped || is_beyond || is_elsewhere())
     }
 }
 
