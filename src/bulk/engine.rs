@@ -16,6 +16,9 @@ use crate::model::{DomainName, Mailbox, NewMailbox};
 use crate::output::Outcome;
 use crate::provider::{Checked, Op, Provider};
 
+/// How often a row is sent again.
+pub(super) const ATTEMPTS: u32 = 8;
+
 /// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
 /// the memory.
 const WAVE: usize = 4096;
@@ -259,6 +262,11 @@ impl Run<'_> {
                 self.ready.push_back(Item::Send(job.complete(made)));
             }
             (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
+            // The sender gave up on one request; the gate has learned from it, and the run has more patience.
+            (Kind::RateLimited, Effect::None) if job.attempts < ATTEMPTS => {
+                job.attempts += 1;
+                self.ready.push_back(Item::Send(job));
+            }
             // The next row would fail the same way. This one was not done, and is left to the resumed run.
             (
                 Kind::Auth | Kind::Denied | Kind::Config | Kind::Unsupported | Kind::RateLimited | Kind::Network,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 
-use super::engine::Run;
+use super::engine::{ATTEMPTS, Run};
 use super::feed::Item;
 use super::{Fate, Job, Verb};
 use crate::error::{Effect, Error, Kind, Result};
@@ -12,9 +12,6 @@ use crate::http::Made;
 use crate::model::{Address, DomainName, Mailbox, Status};
 use crate::output::Outcome;
 use crate::provider::Provider;
-
-/// How often a row is sent that proves undone each time.
-const ATTEMPTS: u32 = 8;
 
 /// How often a listing that lags is read before it is given up.
 const LOOKS: u32 = 4;
