@@ -157,9 +157,9 @@ fn accept(app: &App, verb: Verb, input: &Input, survey: &Survey) -> Result<()> {
 
 /// Returns a name that sorts by time.
 fn new_name() -> String {
-    let mut random = [0; 2];
+    let mut random = [0; 4];
     getrandom::fill(&mut random).expect("the system has randomness");
-    format!("{}-{:04x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), u16::from_be_bytes(random))
+    format!("{}-{:08x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), u32::from_be_bytes(random))
 }
 
 async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs) -> Result<Opened> {

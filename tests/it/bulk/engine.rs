@@ -81,6 +81,26 @@ async fn a_row_that_is_lost_each_time_fails_and_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_host_that_loses_every_answer_is_not_asked_for_ever() {
+    const ROWS: usize = 1000;
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Cut));
+    let (report, told) = engine(&ctx, &rows(ROWS), |_| ()).await;
+    assert_eq!(report.stopped.map(|error| error.kind), Some(Kind::Network));
+    assert_eq!((told.len(), report.summary.left), (0, ROWS as u32), "each row is left to the resumed run");
+    let sent = ctx.sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count();
+    assert!(sent < ROWS * 3 / 2, "{sent} requests");
+}
+
+#[tokio::test]
+async fn too_fast_is_no_reason_to_end() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::retry_after("0")).times(20));
+    let (report, _) = engine(&ctx, &rows(3), |options| options.concurrency = 1).await;
+    assert_eq!((report.stopped.is_some(), report.summary.of(Outcome::Created)), (false, 3));
+}
+
+#[tokio::test]
 async fn refused_credentials_stop_the_run_at_once() {
     let mut ctx = Ctx::new(ProviderId::Emboux).await;
     ctx.provider = ctx.open(|account| account.secret = "revoked".into());
