@@ -242,14 +242,14 @@ async fn mailinabox() {
 
 #[tokio::test]
 async fn qboxmail_with_its_listing() {
-    Day::at(ProviderId::Qboxmail, 300).leaves_no_doubt(1).await;
-    Day::at(ProviderId::Qboxmail, 300).repeating().leaves_no_doubt(1).await;
+    Day::at(ProviderId::Qboxmail, 200).leaves_no_doubt(1).await;
+    Day::at(ProviderId::Qboxmail, 200).repeating().leaves_no_doubt(1).await;
 }
 
 /// No documented route lists mailboxes: whether a lost create was carried out cannot be looked up, and is not guessed.
 #[tokio::test]
 async fn qboxmail_as_documented() {
-    let day = Day { documented_only: true, ..Day::at(ProviderId::Qboxmail, 300) };
+    let day = Day { documented_only: true, ..Day::at(ProviderId::Qboxmail, 200) };
     let (there, missing) = day.is_told_truly(1).await;
     assert!(there > 0 && missing > 0, "{there}, {missing}");
 }
@@ -267,8 +267,8 @@ async fn litemail() {
 #[tokio::test]
 async fn writes_that_end_after_their_answer() {
     for id in [ProviderId::Emboux, ProviderId::Hybridbox] {
-        Day { late: true, ..Day::at(id, 1000) }.leaves_no_doubt(1).await;
-        Day { late: true, ..Day::at(id, 1000).repeating() }.leaves_no_doubt(1).await;
+        Day { late: true, ..Day::at(id, 500) }.leaves_no_doubt(1).await;
+        Day { late: true, ..Day::at(id, 500).repeating() }.leaves_no_doubt(1).await;
     }
 }
 
