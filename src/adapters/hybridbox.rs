@@ -76,8 +76,8 @@ pub(super) static SPEC: Spec = Spec {
         names: NameRule::Both,
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
-        // No maximum is documented; one page of the list shows as many.
-        batch_max: 25,
+        // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
+        batch_max: 100,
         listing_lags: false,
         costs: Some("Hybridbox bills each mailbox per day, on top of a monthly minimum"),
     },
