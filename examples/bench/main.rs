@@ -6,16 +6,16 @@
 //! `-- [COUNT] [ROUNDS]` changes how many mailboxes are listed (1,000,000) and how often (5).
 #![allow(clippy::print_stdout, reason = "its output is the result")]
 
+mod reader;
 mod server;
 
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mbx::http::Items;
 use server::Server;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -23,9 +23,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, url] = args.as_slice()
-        && mode == "read"
+        && let Some(reader) = reader::named(mode)
     {
-        return read_bare(url);
+        return reader(url);
     }
     let number =
         |index: usize, default| args.get(index).map_or(Ok(default), |text| text.replace(['_', ','], "").parse());
@@ -38,27 +38,6 @@ fn main() -> Result<()> {
         listing(&programs, count, rounds)?;
     }
     pages(&programs, count)
-}
-
-/// The bare streaming reader: the list as it arrives, cut into items, a line each.
-fn read_bare(url: &str) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build()?;
-        let mut response = client.get(url).send().await?;
-        let (mut items, mut lines, mut out) = (Items::default(), Vec::new(), io::stdout());
-        while let Some(piece) = response.chunk().await? {
-            items.push(&piece);
-            while let Some(item) = items.next()? {
-                lines.extend_from_slice(item);
-                lines.push(b'\n');
-            }
-            out.write_all(&lines)?;
-            lines.clear();
-        }
-        Ok(items.end()?)
-    })
 }
 
 /// The programs that are compared.
@@ -163,28 +142,45 @@ fn start_up(programs: &Programs, rounds: usize) -> Result<()> {
 fn listing(programs: &Programs, count: usize, rounds: usize) -> Result<()> {
     let (runtime, server) = serve(count)?;
     let url = format!("{}/users/", server.base_url);
-    let list = || programs.mbx(&["list", "-o", "jsonl"], "emboux", &server.base_url);
+    let list = |format| programs.mbx(&["list", "-o", format], "emboux", &server.base_url);
+    let read = |mode| {
+        let mut command = Command::new(&programs.bench);
+        command.args([mode, &url]);
+        command
+    };
     let has_jq = ["curl", "jq"]
         .iter()
         .all(|tool| Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok());
-    let (mut bare, mut mbx, mut jq, mut peaks, mut firsts) = (vec![], vec![], vec![], vec![], vec![]);
-    for _ in 0..rounds {
-        bare.push(run(Command::new(&programs.bench).args(["read", &url]))?.time);
-        let run_of_mbx = run(&mut list())?;
-        mbx.push(run_of_mbx.time);
-        peaks.push(run_of_mbx.peak_kib);
-        if has_jq {
-            jq.push(run(Command::new("sh").args(["-c", "curl -sSfN \"$0\" | jq -c '.[]'", &url]))?.time);
-        }
-        firsts.push(first_row(&mut list(), &server)?);
+    if list("jsonl").output()?.stdout != read(reader::PRINT).output()?.stdout {
+        return Err("mbx and the bare reader do not print the same".into());
     }
-    let (bare, mbx) = (median(bare), median(mbx));
+    let mut times = [const { Vec::new() }; 6];
+    let (mut peaks, mut firsts) = (vec![], vec![]);
+    for _ in 0..rounds {
+        let done = run(&mut list("jsonl"))?;
+        peaks.push(done.peak_kib);
+        times[0].push(done.time);
+        for (index, mut command) in
+            [read(reader::PRINT), read(reader::CUT), list("csv"), list("value")].into_iter().enumerate()
+        {
+            times[index + 1].push(run(&mut command)?.time);
+        }
+        if has_jq {
+            times[5].push(run(Command::new("sh").args(["-c", "curl -sSfN \"$0\" | jq -c '.[]'", &url]))?.time);
+        }
+        firsts.push(first_row(&mut list("jsonl"), &server)?);
+    }
+    if !has_jq {
+        times[5].push(Duration::ZERO);
+    }
+    let [mbx, print, cut, csv, value, jq] = times.map(median);
     println!("list {count} mailboxes as JSON lines, one array of {:.1} MiB", mib(server.users.size as u64 >> 10));
-    println!("  mbx {} against a bare streaming reader {}: {}", ms(mbx), ms(bare), ratio(mbx, bare));
+    println!("  mbx {} against a bare streaming reader {}: {}", ms(mbx), ms(print), ratio(mbx, print));
+    println!("  mbx {} against a reader that only cuts {}: {}", ms(mbx), ms(cut), ratio(mbx, cut));
     if has_jq {
-        let jq = median(jq);
         println!("  mbx {} against curl | jq {}: {}", ms(mbx), ms(jq), ratio(mbx, jq));
     }
+    println!("  as CSV {}, one column {}", ms(csv), ms(value));
     println!("  {:.0} mailboxes a second, peak memory {:.1} MiB", rate(count, mbx), mib(median(peaks)));
     println!("  the first row is out when {} of the list was sent\n", median(firsts));
     drop(runtime);

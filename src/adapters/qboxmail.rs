@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ impl Qboxmail {
         what: &'static str,
         read: fn(WireResource, &DomainName) -> T,
     ) -> Listing<'a, T> {
-        try_stream! {
+        Listing::items(try_stream! {
             let domains = match domain {
                 Some(name) => Vec::from([self.find_domain(name).await?]),
                 None => self.list(&["api", "domains"], None).try_collect().await?,
@@ -140,8 +140,7 @@ impl Qboxmail {
                     yield read(resource, &domain.domain());
                 }
             }
-        }
-        .boxed()
+        })
     }
 
     /// Reads a single resource, which is a list of one.
@@ -270,7 +269,7 @@ impl Provider for Qboxmail {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        self.list(&["api", "domains"], None).map_ok(domain_from).boxed()
+        self.list(&["api", "domains"], None).map_ok(domain_from)
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {

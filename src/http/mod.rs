@@ -17,6 +17,7 @@
 
 mod array;
 mod call;
+mod listing;
 mod pace;
 mod pages;
 mod redact;
@@ -37,8 +38,9 @@ use call::chain;
 
 pub use array::Items;
 pub use call::Call;
+pub use listing::Listing;
 pub use pace::{Gate, Pace};
-pub use pages::{Listing, Page, pages};
+pub use pages::{Page, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;
