@@ -143,9 +143,9 @@ fn listing(programs: &Programs, count: usize, rounds: usize) -> Result<()> {
     let (runtime, server) = serve(count)?;
     let url = format!("{}/users/", server.base_url);
     let list = |format| programs.mbx(&["list", "-o", format], "emboux", &server.base_url);
-    let read = |mode| {
+    let read = |mode: &str| {
         let mut command = Command::new(&programs.bench);
-        command.args([mode, &url]);
+        command.args([mode, url.as_str()]);
         command
     };
     let has_jq = ["curl", "jq"]

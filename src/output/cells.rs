@@ -127,7 +127,7 @@ impl Cells for Line<'_> {
 pub(super) struct Picked<'a> {
     columns: &'a [Column],
     /// As many as columns.
-    pub(super) cells: Vec<String>,
+    cells: Vec<String>,
 }
 
 impl<'a> Picked<'a> {
@@ -159,6 +159,56 @@ impl Cells for Picked<'_> {
             if path.is_empty() || path.starts_with('/') {
                 cell.push_str(&to_value(value).pointer(&path).map(plain).unwrap_or_default());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::{Look, rows};
+
+    fn line(row: &Row) -> String {
+        let mut bytes = Vec::new();
+        let mut line = Line::new(&mut bytes);
+        row.tell(&mut line);
+        line.end();
+        String::from_utf8(bytes).expect("a line is text")
+    }
+
+    #[test]
+    fn a_row_without_cells_is_an_object() {
+        assert_eq!(line(&Row::new()), "{}\n");
+    }
+
+    #[test]
+    fn columns_are_picked_by_key_and_by_path() {
+        let row = rows::row([
+            ("address", json!("ada@example.com")),
+            ("quota", json!({ "limit": 5, "used": null })),
+            ("aliases", json!(["a@example.com", "b@example.com"])),
+            ("quotas", json!(7)),
+        ]);
+        let keys = ["quota.limit", "address", "quota.used", "aliases", "absent", "quota.limit"];
+        let columns = keys.map(|key| Column { key, head: key, look: Look::Text });
+        let mut picked = Picked::new(&columns);
+        let expected = ["5", "ada@example.com", "", "a@example.com b@example.com", "", "5"];
+        assert_eq!(picked.of(&row), expected);
+        assert_eq!(picked.of(&row), expected, "nothing of one row is left in the next");
+        assert_eq!(picked.of(&Row::new()), [""; 6]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_means_what_its_cells_are(text in any::<String>(), inner in r#"[ -~"\\\n\u{7f}\u{9b}\u{202e}é東😀]{0,9}"#) {
+            let row = rows::row([("address", json!(text)), ("id", json!(inner)), ("extra", json!({ "a": [inner, 1] }))]);
+            let line = line(&row);
+            prop_assert_eq!(serde_json::from_str::<Row>(&line).expect("it is JSON"), row);
+            let line = line.strip_suffix('\n').expect("a line has an end");
+            prop_assert_eq!(crate::output::escape(line), line, "nothing in it plays tricks on a terminal");
         }
     }
 }

@@ -162,25 +162,31 @@ impl Out {
         if sort.is_none() && matches!(self.format, Format::Jsonl | Format::Csv | Format::Value) {
             self.head(&mut sink, &columns)?;
             let (mut rows, mut shown) = (rows.into_batches(), 0);
-            loop {
+            let end = loop {
                 // What is written is sent on before anything is waited for.
-                let batch = match rows.try_next().now_or_never() {
-                    Some(batch) => batch?,
+                let next = match rows.try_next().now_or_never() {
+                    Some(next) => next,
                     None => {
                         sink.flush()?;
-                        rows.try_next().await?
+                        rows.try_next().await
                     }
                 };
-                let Some(batch) = batch else { break };
+                let batch = match next {
+                    Ok(Some(batch)) => batch,
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                };
                 let room = self.limit.map_or(batch.len(), |limit| batch.len().min(limit - shown));
                 self.lines(&mut sink, &columns, &batch[..room])?;
                 shown += room;
                 if room < batch.len() {
                     self.tell_cut(shown);
-                    break;
+                    break Ok(());
                 }
-            }
-            return sink.flush();
+            };
+            // What came before an error has come.
+            sink.flush()?;
+            return end;
         }
         let rows = rows.map_ok(|row| rows::record(&row));
         let mut all: Vec<Row> = match (self.limit, &sort) {
