@@ -9,9 +9,10 @@ use futures_util::{StreamExt, stream};
 use mbx::adapters::{self, Account};
 use mbx::bulk::input::{Input, Select};
 use mbx::bulk::journal::{Header, Journal, RunOptions};
-use mbx::bulk::{self, Ends, Interrupt, Options};
+use mbx::bulk::{self, Ends, Interrupt, Options, Verb};
 use mbx::http::Gate;
 use mbx::model::ProviderId;
+use mbx::output::Outcome;
 use serde_json::json;
 
 use crate::Result;
@@ -105,12 +106,12 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
     account.pace.concurrency = concurrency;
     account.gate = Gate::new(account.pace).into();
     let provider = adapters::open(&account)?;
-    let mut input = Input::open(file, Vec::new(), Select::default())?;
+    let mut input = Input::open(file, Verb::Create.columns(), Vec::new(), Select::default())?;
     let survey = input.survey(|_| Vec::new())?;
     let header = Header {
         run: format!("bench-{}", std::process::id()),
         started: jiff::Timestamp::now(),
-        verb: "create".to_owned(),
+        verb: Verb::Create,
         provider: ProviderId::Emboux.to_string(),
         profile: account.profile.clone(),
         file: input.path.clone(),
@@ -128,8 +129,14 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
         record: None,
         interrupt: &interrupt,
     };
-    let options =
-        Options { concurrency, exists_is_fine: false, max_failures: None, dry_run: false, poll: Duration::ZERO };
-    let report = bulk::create(&provider, ends, options, &mut |_, _| {}).await?;
-    if report.summary.created == survey.rows { Ok(()) } else { Err(format!("{report:?}").into()) }
+    let options = Options {
+        verb: Verb::Create,
+        concurrency,
+        already_is_fine: false,
+        max_failures: None,
+        dry_run: false,
+        poll: Duration::ZERO,
+    };
+    let report = bulk::run(&provider, ends, options, &mut |_, _| {}).await?;
+    if report.summary.of(Outcome::Created) == survey.rows { Ok(()) } else { Err(format!("{report:?}").into()) }
 }

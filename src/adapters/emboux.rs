@@ -9,7 +9,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,8 +24,8 @@ use crate::provider::{
     any_address,
 };
 use wire::{
-    WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword, WireSetQuota,
-    WireSuspension, alias_from, domain_from, mailbox_from, with_quota,
+    Told, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword, WireSetQuota,
+    WireSuspension, alias_from, domain_from, with_quota,
 };
 
 pub(super) use wire::judge;
@@ -105,12 +105,13 @@ impl Emboux {
     ) -> Listing<'a, T> {
         let call = async move {
             let call = self.http.read(Method::GET, &[what]).with_slash();
-            Ok(match domain {
+            let list = match domain {
                 None => call.stream(),
                 Some(name) => call.query(&[("domain_id", &self.wire_domain(name).await?.id.to_string())]).stream(),
-            })
+            };
+            Ok(list.into_batches())
         };
-        stream::once(call).try_flatten().boxed()
+        Listing::new(stream::once(call).try_flatten())
     }
 
     /// Returns a mailbox as the list shows it.
@@ -153,7 +154,7 @@ impl Provider for Emboux {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        self.filtered("users", domain).map_ok(mailbox_from).boxed()
+        self.filtered("users", domain).map_ok(|Told(mailbox)| mailbox)
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -170,7 +171,7 @@ impl Provider for Emboux {
             email: &email,
             password: new.password.as_ref().map_or("", |p| p.expose_secret()),
         };
-        let made = mailbox_from(self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?);
+        let Told(made) = self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?;
         if new.quota.is_none() {
             return Ok(made);
         }
@@ -203,7 +204,7 @@ impl Provider for Emboux {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        self.wire_domains().map_ok(domain_from).boxed()
+        self.wire_domains().map_ok(domain_from)
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -240,7 +241,7 @@ impl Provider for Emboux {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        self.filtered("aliases", Some(domain)).map_ok(alias_from).boxed()
+        self.filtered("aliases", Some(domain)).map_ok(alias_from)
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {

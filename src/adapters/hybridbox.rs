@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
+use futures_util::{TryFutureExt, TryStreamExt};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
@@ -153,8 +153,7 @@ impl Hybridbox {
         };
         // That a name does as `domain` is inferred; were it ignored, the mailboxes of all domains would come.
         pages(self, |mailbox: &WireMailbox| mailbox.id.clone(), fetch)
-            .try_filter(move |m| std::future::ready(domain.is_none_or(|name| m.address().domain() == name)))
-            .boxed()
+            .keep(move |mailbox| domain.is_none_or(|name| mailbox.address().domain() == name))
     }
 
     /// Finds a mailbox by its address. The workspace does not matter: an address exists or not.
@@ -203,7 +202,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from).boxed()
+        self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from)
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -250,9 +249,8 @@ impl Provider for Hybridbox {
     fn list_domains(&self) -> Listing<'_, Domain> {
         let here = move |told: &str| self.workspace_id.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(told));
         self.inferred("domains", |domain: &WireDomain| domain.id.clone())
-            .try_filter(move |domain| std::future::ready(domain.workspace_id.as_deref().is_none_or(here)))
+            .keep(move |domain| domain.workspace_id.as_deref().is_none_or(here))
             .map_ok(domain_from)
-            .boxed()
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -270,7 +268,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        try_stream! {
+        Listing::items(try_stream! {
             let mut all = self.mailboxes(Some(domain), None, None);
             while let Some(mailbox) = all.try_next().await? {
                 let target = mailbox.address();
@@ -279,8 +277,7 @@ impl Provider for Hybridbox {
                     yield alias_from(&alias, &target);
                 }
             }
-        }
-        .boxed()
+        })
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {
@@ -313,7 +310,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_credentials(&self) -> Listing<'_, Credential> {
-        self.inferred("credentials", |found: &WireCredential| found.id.clone()).map_ok(credential_from).boxed()
+        self.inferred("credentials", |found: &WireCredential| found.id.clone()).map_ok(credential_from)
     }
 
     async fn create_credential(&self, new: &NewCredential) -> Result<Credential> {

@@ -158,7 +158,7 @@ impl Provider for Litemail {
                 Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), ..page })
             },
         );
-        rows.try_filter_map(move |row| async move {
+        Listing::items(rows.try_filter_map(move |row| async move {
             let told = mailbox_from(&row);
             match (domain, &told) {
                 // Leaving it out would claim that it is on another domain.
@@ -167,8 +167,7 @@ impl Provider for Litemail {
                 }
                 _ => Ok(told.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name))),
             }
-        })
-        .boxed()
+        }))
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
@@ -232,7 +231,7 @@ impl Provider for Litemail {
             |row: &WireRow| row.text("domain"),
             |this, number| async move { this.page("domains", number).await },
         );
-        rows.map_ok(domain_from).boxed()
+        rows.map_ok(domain_from)
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {

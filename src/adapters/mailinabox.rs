@@ -9,9 +9,7 @@ mod wire;
 
 use std::time::Duration;
 
-use async_stream::try_stream;
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
@@ -160,15 +158,11 @@ impl Provider for Mailinabox {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        try_stream! {
+        Listing::once(async move {
             // Inactive entries are folders of removed mailboxes: nobody can log in or get mail there.
-            for mailbox in self.users().await?.into_iter().filter(WireUser::is_active).map(mailbox_from) {
-                if domain.is_none_or(|name| mailbox.address.domain() == name) {
-                    yield mailbox;
-                }
-            }
-        }
-        .boxed()
+            let mailboxes = self.users().await?.into_iter().filter(WireUser::is_active).map(mailbox_from);
+            Ok(mailboxes.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name)).collect())
+        })
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
@@ -227,20 +221,18 @@ impl Provider for Mailinabox {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        try_stream! {
+        Listing::once(async {
             let reply = self.session.ask(|http| http.read(Method::GET, &["mail", "domains"])).await?;
             let words = reply.words();
-            let mut names: Vec<_> = words.lines().filter(|line| !line.trim().is_empty()).map(DomainName::told).collect();
+            let mut names: Vec<_> =
+                words.lines().filter(|line| !line.trim().is_empty()).map(DomainName::told).collect();
             names.sort();
             // Never empty: the box's own name is among them.
             if names.is_empty() {
-                Err(unreadable(&reply))?;
+                return Err(unreadable(&reply));
             }
-            for name in names {
-                yield Domain::named(name);
-            }
-        }
-        .boxed()
+            Ok(names.into_iter().map(Domain::named).collect())
+        })
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
@@ -255,17 +247,13 @@ impl Provider for Mailinabox {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        try_stream! {
+        Listing::once(async move {
             let path = ["mail", "aliases"];
             let reply = self.session.ask(|http| http.read(Method::GET, &path).query(&[("format", "json")])).await?;
             let groups: Vec<WireAliasGroup> = reply.json()?;
-            for alias in groups.into_iter().flat_map(|group| group.aliases).map(alias_from) {
-                if alias.source.domain() == domain {
-                    yield alias;
-                }
-            }
-        }
-        .boxed()
+            let aliases = groups.into_iter().flat_map(|group| group.aliases).map(alias_from);
+            Ok(aliases.filter(|alias| alias.source.domain() == domain).collect())
+        })
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Alias> {

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -210,7 +209,7 @@ impl Provider for Qboxmail {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        self.list(&["api", "domains"], None).map_ok(domain_from).boxed()
+        self.list(&["api", "domains"], None).map_ok(domain_from)
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {

@@ -10,8 +10,8 @@ use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Alias, AliasSource};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Op, Provider};
-use futures_util::{StreamExt, TryStreamExt};
+use crate::provider::{Listing, Op, Provider};
+use futures_util::TryStreamExt;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -70,7 +70,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
                 Some(&domain),
                 |opened, domain| match domain {
                     Some(domain) => opened.provider.list_aliases(domain),
-                    None => futures_util::stream::empty().boxed(),
+                    None => Listing::once(async { Ok(Vec::new()) }),
                 },
                 |item, source| rows::alias(&item, source, None),
             )

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, future};
-use serde::Serialize;
+use futures_util::{TryStreamExt, future};
 
 use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
-use crate::output::{Shape, Source};
+use crate::output::{Record, Shape, Source};
 use crate::provider::{Listing, Op};
 
 /// Lists what `read` finds in each chosen profile, in one domain if one is given.
-pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
+pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     app: &mut App,
     shape: &Shape,
     op: Op,
@@ -25,7 +24,7 @@ pub(crate) async fn show<T: Send + 'static, R: Serialize + Send + 'static>(
     if count == 1 {
         let opened = app.open(profiles.remove(0)).await?;
         let source = Arc::new(opened.source());
-        let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source)).boxed()).await;
+        let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source))).await;
         return end(app, &opened, op, shown).await;
     }
     let mut opened = Vec::new();

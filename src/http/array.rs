@@ -1,10 +1,11 @@
 //! A JSON array, item by item as it arrives, so that a list of a million takes the memory of one.
 //!
-//! Only where an item ends is found here, by a walk over the bytes that knows strings and brackets and nothing more;
-//! what an item is, and whether it is JSON at all, `serde_json` decides. A parser that can be stopped anywhere would
-//! read each byte once instead of twice, but needs a grammar of its own.
+//! What an item is, and whether it is JSON at all, `serde_json` decides, and most items it reads where they stand. Only
+//! where a piece of the list breaks off within an item is that item's end found here, by a walk over the bytes that knows
+//! strings and brackets and nothing more. So no byte is looked at more than twice, however small the pieces are.
 
 use bytesize::ByteSize;
+use serde::de::DeserializeOwned;
 
 /// The longest item, with the blanks before it: a mailbox takes a hundredth of this.
 pub(super) const ITEM_MAX: usize = 64 << 10;
@@ -53,6 +54,17 @@ impl Items {
         self.bytes.extend_from_slice(piece);
     }
 
+    /// Reads the next item, or returns `None` when more is needed. An error tells what is wrong with the array.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, String> {
+        if matches!(self.place, Place::First | Place::Next)
+            && let Some((item, end)) = read_whole(&self.bytes[self.walked..])
+        {
+            return self.take(self.walked + end).map(|_| Some(item));
+        }
+        let Some(item) = self.next()? else { return Ok(None) };
+        serde_json::from_slice(item).map(Some).map_err(|_| format!("(item {} of the list cannot be read)", self.count))
+    }
+
     /// Returns the next item, which may still turn out to be no JSON, or `None` when more is needed. An error tells
     /// what is wrong with the array.
     #[allow(clippy::should_implement_trait, reason = "an item is borrowed, and there may be more after a `None`")]
@@ -72,10 +84,7 @@ impl Items {
                     Place::Item
                 }
                 (Place::Item, b',' | b']') if self.depth == 0 => {
-                    let start = std::mem::replace(&mut self.start, at + 1);
-                    self.place = if byte == b',' { Place::Next } else { Place::Done };
-                    self.count += 1;
-                    check_size(at - start, self.count)?;
+                    let start = self.take(at)?;
                     return Ok(Some(&self.bytes[start..at]));
                 }
                 (Place::Item, b'}' | b']') => {
@@ -100,6 +109,15 @@ impl Items {
             };
         }
         check_size(self.walked - self.start, self.count + 1).map(|()| None)
+    }
+
+    /// Takes the item that ends before the comma or bracket at `end`; returns where it begins.
+    fn take(&mut self, end: usize) -> Result<usize, String> {
+        let start = std::mem::replace(&mut self.start, end + 1);
+        self.walked = end + 1;
+        self.place = if self.bytes[end] == b',' { Place::Next } else { Place::Done };
+        self.count += 1;
+        check_size(end - start, self.count).map(|()| start)
     }
 
     /// Returns how many of the bytes to come change nothing, which is most of them.
@@ -129,6 +147,15 @@ impl Items {
     fn unreadable(&self) -> String {
         format!("(a list that cannot be read after item {})", self.count)
     }
+}
+
+/// Reads the item that `bytes` begin with, if all of it is there: returns it, and where the comma or bracket after it is.
+fn read_whole<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, usize)> {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter();
+    let item = values.next()?.ok()?;
+    let end = values.byte_offset();
+    let end = end + bytes[end..].iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
+    matches!(bytes[end], b',' | b']').then_some((item, end))
 }
 
 fn check_size(size: usize, number: u64) -> Result<(), String> {

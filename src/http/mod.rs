@@ -27,6 +27,7 @@
 mod array;
 mod call;
 mod limit;
+mod listing;
 mod pace;
 mod pages;
 mod redact;
@@ -47,8 +48,9 @@ use call::chain;
 
 pub use array::Items;
 pub use call::Call;
+pub use listing::Listing;
 pub use pace::{Gate, Pace, Turn};
-pub use pages::{Listing, Page, pages};
+pub use pages::{Page, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;

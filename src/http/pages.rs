@@ -4,18 +4,14 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use async_stream::try_stream;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use tokio::task::JoinSet;
 
+use super::Listing;
 use crate::error::{Error, Kind, Result};
 
 /// A hundred thousand pages: more than two million mailboxes at the smallest page that is asked for. More is a server
 /// that never ends.
 const PAGES_MAX: u32 = 100_000;
-
-/// An item-by-item answer as one stream. An error ends it.
-pub type Listing<'a, T> = BoxStream<'a, Result<T>>;
 
 /// One page of a list.
 pub struct Page<T> {
@@ -41,7 +37,7 @@ where
     Fut: Future<Output = Result<Page<T>>> + Send + 'static,
 {
     let source = source.clone();
-    try_stream! {
+    Listing::new(try_stream! {
         let mut seen = Seen::default();
         // A task of its own: a request that only its reader drives would keep its slot from whatever the reader sends.
         let mut ahead = JoinSet::new();
@@ -70,9 +66,7 @@ where
                 if goes_on {
                     ahead.spawn(fetch(source.clone(), number + 1));
                 }
-                for item in new {
-                    yield item;
-                }
+                yield new;
                 if !goes_on {
                     break;
                 }
@@ -81,8 +75,7 @@ where
                 return;
             }
         }
-    }
-    .boxed()
+    })
 }
 
 fn hash(key: &impl Hash) -> u64 {

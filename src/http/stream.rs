@@ -1,9 +1,9 @@
-//! A list that is read while it arrives, so that a million mailboxes take the memory of one.
+//! A list that is read while it arrives, so that a million mailboxes take the memory of a few.
 
 use std::time::Duration;
 
 use async_stream::try_stream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use hyper::body::Bytes;
 use reqwest::Response;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,9 @@ use crate::error::Result;
 /// The longest list, after unpacking: ten million mailboxes. More is a server that never ends.
 const LIST_MAX: usize = 1 << 30;
 
+/// How many items are passed on together: enough that passing them costs little, and few enough to stay in the cache.
+const BATCH: usize = 128;
+
 /// How much longer than [`BODY`] a list may keep us waiting for each item it has brought: a hundred items a second are
 /// slow, less is a drip.
 const ITEM_WAIT: Duration = Duration::from_millis(10);
@@ -26,23 +29,26 @@ const ITEM_WAIT: Duration = Duration::from_millis(10);
 const WAIT: Duration = Duration::from_secs(1);
 
 impl<'h> Call<'h> {
-    /// Sends, and reads the answer, a JSON array, item by item as it arrives. What is no array is read whole, and judged
+    /// Sends, and reads the answer, a JSON array, as it arrives. What is no array is read whole, and judged
     /// as every answer is. The request may be repeated until the first item is there, and never after that.
     pub fn stream<T: DeserializeOwned + Send + 'static>(self) -> Listing<'h, T> {
-        try_stream! {
+        Listing::new(try_stream! {
             // The slot is given back once the list flows: who reads it may send requests of its own meanwhile.
             let (ready, rest) = self.send(|call, response| call.open::<T>(response).boxed()).await?;
-            for item in ready {
-                yield item;
-            }
+            yield ready;
             if let Some(mut list) = rest {
-                while let Some(item) = list.next(&self).await? {
-                    yield item;
+                loop {
+                    let mut ready = Vec::with_capacity(BATCH);
+                    let more = list.next(&self, &mut ready, BATCH).await;
+                    // What came before something went wrong has come.
+                    yield ready;
+                    if !more? {
+                        break;
+                    }
                 }
                 tracing::debug!(target: "mbx::http", "< a list of {} items", list.items.count());
             }
-        }
-        .boxed()
+        })
     }
 
     /// Reads an answer until its first item is there: returns that, and the list from which the others come.
@@ -63,8 +69,9 @@ impl<'h> Call<'h> {
         };
         if is_array {
             list.items.push(&head);
-            let first = list.next(self).await?;
-            return Ok((first.into_iter().collect(), Some(list)));
+            let mut first = Vec::new();
+            let more = list.next(self, &mut first, 1).await?;
+            return Ok((first, more.then_some(list)));
         }
         Ok((self.whole(list.response, head).await?.json()?, None))
     }
@@ -81,7 +88,8 @@ struct List {
 }
 
 impl List {
-    async fn next<T: DeserializeOwned>(&mut self, call: &Call<'_>) -> Result<Option<T>> {
+    /// Reads what is there, or waits for it: `max` items at most, at least one. Returns false at the end of the list.
+    async fn next<T: DeserializeOwned>(&mut self, call: &Call<'_>, ready: &mut Vec<T>, max: usize) -> Result<bool> {
         let status = self.response.status().as_u16();
         let odd = |words: String| {
             let mut error = call.odd(words);
@@ -89,15 +97,17 @@ impl List {
             error
         };
         loop {
-            if let Some(item) = self.items.next().map_err(odd)? {
-                let item = serde_json::from_slice(item);
-                return item
-                    .map(Some)
-                    .map_err(|_| odd(format!("(item {} of the list cannot be read)", self.items.count())));
+            while ready.len() < max
+                && let Some(item) = self.items.read().map_err(odd)?
+            {
+                ready.push(item);
+            }
+            if !ready.is_empty() {
+                return Ok(true);
             }
             match self.piece(call).await? {
                 Some(piece) => self.items.push(&piece),
-                None => return self.items.end().map(|()| None).map_err(odd),
+                None => return self.items.end().map(|()| false).map_err(odd),
             }
         }
     }

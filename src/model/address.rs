@@ -107,11 +107,23 @@ impl Serialize for DomainName {
 /// A mailbox address. The local part keeps its case and compares without it.
 #[derive(Debug, Clone)]
 pub struct Address {
-    local: String,
+    /// All of it, so that it is shown as it stands.
+    text: String,
+    /// What is after the `@`; empty when there is none.
     domain: DomainName,
 }
 
 impl Address {
+    fn new(local: &str, domain: DomainName) -> Self {
+        let mut text = String::with_capacity(local.len() + 1 + domain.0.len());
+        text.push_str(local);
+        if !domain.0.is_empty() {
+            text.push('@');
+            text.push_str(&domain.0);
+        }
+        Address { text, domain }
+    }
+
     /// Parses what a person typed. Refuses whatever RFC 5321 does not allow unquoted, and beyond that the characters
     /// `/ \ ? # %`, which some provider would read as part of a URL.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
@@ -121,27 +133,30 @@ impl Address {
         }
         let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
         check_local_part(local)?;
-        let address = Address { local: local.to_owned(), domain: DomainName::parse(domain)? };
-        let octets = local.len() + 1 + address.domain.0.len();
+        let address = Address::new(local, DomainName::parse(domain)?);
+        let octets = address.text.len();
         if octets > ADDRESS_MAX { Err(AddressError::Long(octets)) } else { Ok(address) }
     }
 
     /// Takes an address as a provider tells it, its local part unchecked: what is there must be shown, not refused.
     pub fn told(text: &str) -> Self {
         match text.trim().rsplit_once('@') {
-            Some((local, domain)) => Address { local: local.to_owned(), domain: DomainName::told(domain) },
-            None => Address { local: text.trim().to_owned(), domain: DomainName(String::new()) },
+            Some((local, domain)) => Address::new(local, DomainName::told(domain)),
+            None => Address::new(text.trim(), DomainName(String::new())),
         }
     }
 
     /// Takes a local part as a provider tells it, on a domain that is known.
     pub fn told_on(local: &str, domain: &DomainName) -> Self {
-        Address { local: local.trim().to_owned(), domain: domain.clone() }
+        Address::new(local.trim(), domain.clone())
     }
 
     /// Returns the part before the `@`.
     pub fn local_part(&self) -> &str {
-        &self.local
+        match self.domain.0.len() {
+            0 => &self.text,
+            length => &self.text[..self.text.len() - length - 1],
+        }
     }
 
     /// Returns the domain.
@@ -149,9 +164,14 @@ impl Address {
         &self.domain
     }
 
+    /// Returns the whole address.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Returns the whole address in lower case, the form that some providers insist on.
     pub fn lower(&self) -> String {
-        self.to_string().to_lowercase()
+        self.text.to_lowercase()
     }
 }
 
@@ -176,7 +196,7 @@ fn check_local_part(local: &str) -> Result<(), AddressError> {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.domain.0.is_empty() { f.write_str(&self.local) } else { write!(f, "{}@{}", self.local, self.domain) }
+        f.write_str(&self.text)
     }
 }
 
@@ -189,7 +209,7 @@ impl FromStr for Address {
 
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
-        self.domain == other.domain && self.local.eq_ignore_ascii_case(&other.local)
+        self.domain == other.domain && self.text.eq_ignore_ascii_case(&other.text)
     }
 }
 
@@ -197,14 +217,13 @@ impl Eq for Address {}
 
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.local.to_ascii_lowercase().hash(state);
-        self.domain.hash(state);
+        self.text.to_ascii_lowercase().hash(state);
     }
 }
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text)
     }
 }
 

@@ -29,22 +29,29 @@ pub enum Status {
     Other(String),
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Status {
+    /// Returns the word that stands for it.
+    pub fn as_str(&self) -> &str {
+        match self {
             Status::Active => "active",
             Status::Pending => "pending",
             Status::Suspended => "suspended",
             Status::Ending => "ending",
             Status::Unknown => "unknown",
             Status::Other(word) => word,
-        })
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -89,66 +96,54 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A moment as the provider told it: with an offset when there was one, without when not. No zone is invented.
+/// A moment as the provider told it: with an offset when there was one, without when not. No zone is invented, and text
+/// that is no time is kept as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stamp {
-    /// A moment with its offset.
-    Zoned(Timestamp, String),
-    /// A date and time whose zone the provider does not tell.
-    Civil(DateTime, String),
-    /// Text that is no time we can read.
-    Text(String),
-}
+pub struct Stamp(String);
+
+/// The longest text that is kept, in characters.
+const STAMP_MAX: usize = 64;
 
 impl Stamp {
-    /// Reads a time leniently; never fails.
+    /// Takes a time as it is told; never fails. What time it is nobody asks of most of a long list, so that is read when
+    /// somebody does.
     pub fn told(text: &str) -> Self {
         let text = text.trim();
-        // A failed parse costs more than a good one, and most of a long list's times have no offset.
-        let may_have_offset = text.get(10..).is_none_or(|time| time.contains(['Z', 'z', '+', '-']));
-        if may_have_offset && let Ok(instant) = text.parse::<Timestamp>() {
-            return Stamp::Zoned(instant, with_t(text));
-        }
-        match text.parse::<DateTime>() {
-            Ok(civil) => Stamp::Civil(civil, with_t(text)),
-            Err(_) => Stamp::Text(text.chars().take(64).collect()),
-        }
+        let stamp = if text.len() <= STAMP_MAX { text.to_owned() } else { text.chars().take(STAMP_MAX).collect() };
+        let stamp = Stamp(stamp);
+        // Where a blank stands between date and time, RFC 3339 has a T.
+        if stamp.0.contains(' ') && stamp.sort_key().is_some() { Stamp(stamp.0.replacen(' ', "T", 1)) } else { stamp }
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Returns the instant, when the provider told enough to know it.
     pub fn instant(&self) -> Option<Timestamp> {
-        match self {
-            Stamp::Zoned(instant, _) => Some(*instant),
-            Stamp::Civil(..) | Stamp::Text(_) => None,
-        }
+        self.0.parse().ok()
     }
 
-    /// Returns a form that sorts in time order; zone-less times sort as if they were UTC.
+    /// Returns a form that sorts in time order; zone-less times sort as if they were UTC. `None` for what is no time.
     pub fn sort_key(&self) -> Option<i64> {
-        match self {
-            Stamp::Zoned(instant, _) => Some(instant.as_second()),
-            Stamp::Civil(civil, _) => civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_second()),
-            Stamp::Text(_) => None,
-        }
+        let instant = self.instant().or_else(|| {
+            let civil: DateTime = self.0.parse().ok()?;
+            Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        });
+        instant.map(Timestamp::as_second)
     }
-}
-
-/// Returns a time as RFC 3339 writes it, where a blank stands between date and time.
-fn with_t(text: &str) -> String {
-    text.replacen(' ', "T", 1)
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Stamp::Zoned(_, text) | Stamp::Civil(_, text) | Stamp::Text(text) => f.write_str(text),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.0)
     }
 }
 

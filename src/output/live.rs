@@ -61,7 +61,9 @@ impl Live<'_> {
                     let text = serde_json::to_string_pretty(row).expect("rows are plain JSON").replace('\n', "\n  ");
                     sink.write(format_args!("{comma}\n  {}", escape_json(&text)))
                 }
-                Format::Jsonl | Format::Csv | Format::Value => live.out.line(sink, &live.columns, row),
+                Format::Jsonl | Format::Csv | Format::Value => {
+                    live.out.lines(sink, &live.columns, std::slice::from_ref(row))
+                }
             }
         })
     }

@@ -1,5 +1,6 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
+mod cells;
 mod live;
 mod progress;
 pub mod rows;
@@ -11,13 +12,13 @@ use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use serde::Serialize;
 use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::object::Segment;
 use tabled::settings::peaker::PriorityMax;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
+pub use cells::{Cells, Record};
 pub use live::Live;
 pub use progress::Progress;
 pub use rows::{Column, Look, Outcome, Row, Shape, Source};
@@ -144,51 +145,55 @@ impl Out {
             Format::Table => sink.write(format_args!("{}", self.table(&columns, &[row])))?,
             Format::Jsonl | Format::Csv | Format::Value => {
                 self.head(&mut sink, &columns)?;
-                self.line(&mut sink, &columns, &row)?;
+                self.lines(&mut sink, &columns, &[row])?;
             }
         }
         sink.flush()
     }
 
     /// Shows a list that is at hand.
-    pub async fn all<R: Serialize + Send>(&self, shape: &Shape, rows: Vec<R>) -> Result<()> {
-        self.list(shape, futures_util::stream::iter(rows.into_iter().map(Ok)).boxed()).await
+    pub async fn all<R: Record + Send>(&self, shape: &Shape, rows: Vec<R>) -> Result<()> {
+        self.list(shape, Listing::once(async { Ok(rows) })).await
     }
 
     /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
-    pub async fn list<R: Serialize>(&self, shape: &Shape, mut rows: Listing<'_, R>) -> Result<()> {
+    pub async fn list<R: Record + Send>(&self, shape: &Shape, rows: Listing<'_, R>) -> Result<()> {
         let columns = self.columns(shape, None)?;
         let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
         let mut sink = Sink::new();
         if sort.is_none() && matches!(self.format, Format::Jsonl | Format::Csv | Format::Value) {
             self.head(&mut sink, &columns)?;
-            let mut shown = 0;
-            loop {
+            let (mut rows, mut shown) = (rows.into_batches(), 0);
+            let end = loop {
                 // What is written is sent on before anything is waited for.
-                let row = match rows.try_next().now_or_never() {
-                    Some(row) => row?,
+                let next = match rows.try_next().now_or_never() {
+                    Some(next) => next,
                     None => {
                         sink.flush()?;
-                        rows.try_next().await?
+                        rows.try_next().await
                     }
                 };
-                let Some(row) = row else { break };
-                if self.limit == Some(shown) {
+                let batch = match next {
+                    Ok(Some(batch)) => batch,
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                };
+                let room = self.limit.map_or(batch.len(), |limit| batch.len().min(limit - shown));
+                self.lines(&mut sink, &columns, &batch[..room])?;
+                shown += room;
+                if room < batch.len() {
                     self.tell_cut(shown);
-                    break;
+                    break Ok(());
                 }
-                match self.format {
-                    Format::Jsonl => sink.json(&row)?,
-                    _ => self.line(&mut sink, &columns, &rows::object(&row))?,
-                }
-                shown += 1;
-            }
-            return sink.flush();
+            };
+            // What came before an error has come.
+            sink.flush()?;
+            return end;
         }
         let progress = self.progress("listing", None);
         let rows = rows.map_ok(|row| {
             progress.advance(1);
-            rows::object(&row)
+            rows::record(&row)
         });
         let mut all: Vec<Row> = match (self.limit, &sort) {
             (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
@@ -217,9 +222,7 @@ impl Out {
             Format::Table => sink.write(format_args!("{}", self.table(&columns, &all)))?,
             Format::Jsonl | Format::Csv | Format::Value => {
                 self.head(&mut sink, &columns)?;
-                for row in &all {
-                    self.line(&mut sink, &columns, row)?;
-                }
+                self.lines(&mut sink, &columns, &all)?;
             }
         }
         sink.flush()
@@ -265,18 +268,16 @@ impl Out {
 
     fn head(&self, sink: &mut Sink, columns: &[Column]) -> Result<()> {
         if self.format == Format::Csv && !self.no_headers {
-            sink.csv(columns.iter().map(|column| column.key))?;
+            sink.csv_head(columns)?;
         }
         Ok(())
     }
 
-    fn line(&self, sink: &mut Sink, columns: &[Column], row: &Row) -> Result<()> {
+    fn lines<R: Record>(&self, sink: &mut Sink, columns: &[Column], rows: &[R]) -> Result<()> {
         match self.format {
-            Format::Csv => {
-                sink.csv(columns.iter().map(|c| guard_formula(&escape(&plain(cell(row, c.key)))).into_owned()))
-            }
-            Format::Value => sink.write(format_args!("{}\n", escape(&plain(cell(row, columns[0].key))))),
-            Format::Table | Format::Json | Format::Jsonl => sink.json(row),
+            Format::Csv => sink.csv(columns, rows),
+            Format::Value => sink.values(columns, rows),
+            Format::Table | Format::Json | Format::Jsonl => sink.json(rows),
         }
     }
 

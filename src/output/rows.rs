@@ -2,12 +2,12 @@
 
 use std::borrow::Borrow;
 
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::cells::{Cells, Record, to_value as value};
 use crate::model::ProviderId;
-use crate::model::{Address, Alias, Credential, DnsRecord, Domain, Mailbox};
+use crate::model::{Address, Alias, Credential, DnsRecord, Domain, Mailbox, Stamp};
 
 /// One row of output: a JSON object whose keys are a promise.
 pub type Row = Map<String, Value>;
@@ -295,25 +295,19 @@ pub struct Source {
     pub profile: String,
 }
 
-fn value(item: &impl Serialize) -> Value {
-    serde_json::to_value(item).expect("the model has string keys and finite numbers")
-}
-
 /// Builds a row from pairs, in their order.
 pub fn row(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Row {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Builds a row from what serializes to an object.
-pub fn object(item: &impl Serialize) -> Row {
-    match value(item) {
-        Value::Object(row) => row,
-        other => row([("value", other)]),
-    }
+/// Builds a row from what is told cell by cell.
+pub fn record(item: &impl Record) -> Row {
+    let mut row = Row::new();
+    item.tell(&mut row);
+    row
 }
 
-/// A mailbox with where it comes from and what became of it. It is written as it stands where the format allows that:
-/// building a [`Row`] for each of a million mailboxes would take most of the time.
+/// A mailbox with where it comes from and what became of it.
 pub struct MailboxRow<M, S> {
     /// The mailbox.
     pub item: M,
@@ -323,8 +317,8 @@ pub struct MailboxRow<M, S> {
     pub outcome: Option<Outcome>,
 }
 
-impl<M: Borrow<Mailbox>, S: Borrow<Source>> Serialize for MailboxRow<M, S> {
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+impl<M: Borrow<Mailbox>, S: Borrow<Source>> Record for MailboxRow<M, S> {
+    fn tell(&self, cells: &mut impl Cells) {
         let Source { provider, profile } = self.source.borrow();
         let Mailbox {
             address,
@@ -339,30 +333,28 @@ impl<M: Borrow<Mailbox>, S: Borrow<Source>> Serialize for MailboxRow<M, S> {
             updated_at,
             extra,
         } = self.item.borrow();
-        let mut row = serializer.serialize_struct("mailbox", 16)?;
-        row.serialize_field("outcome", &self.outcome)?;
-        row.serialize_field("address", address)?;
-        row.serialize_field("local_part", address.local_part())?;
-        row.serialize_field("domain", address.domain())?;
-        row.serialize_field("provider", provider)?;
-        row.serialize_field("profile", profile)?;
-        row.serialize_field("id", id)?;
-        row.serialize_field("status", status)?;
-        row.serialize_field("first_name", first_name)?;
-        row.serialize_field("last_name", last_name)?;
-        row.serialize_field("admin", admin)?;
-        row.serialize_field("quota", quota)?;
-        row.serialize_field("aliases", aliases)?;
-        row.serialize_field("created_at", created_at)?;
-        row.serialize_field("updated_at", updated_at)?;
-        row.serialize_field("extra", extra)?;
-        row.end()
+        cells.json("outcome", &self.outcome);
+        cells.text("address", Some(address.as_str()));
+        cells.text("local_part", Some(address.local_part()));
+        cells.text("domain", Some(address.domain().as_str()));
+        cells.text("provider", Some(provider.as_str()));
+        cells.text("profile", Some(profile));
+        cells.text("id", id.as_deref());
+        cells.text("status", Some(status.as_str()));
+        cells.text("first_name", first_name.as_deref());
+        cells.text("last_name", last_name.as_deref());
+        cells.json("admin", admin);
+        cells.json("quota", quota);
+        cells.json("aliases", aliases);
+        cells.text("created_at", created_at.as_ref().map(Stamp::as_str));
+        cells.text("updated_at", updated_at.as_ref().map(Stamp::as_str));
+        cells.json("extra", extra);
     }
 }
 
 /// Returns a mailbox as a row; the outcome is null for a mailbox that was only read.
 pub fn mailbox(item: &Mailbox, source: &Source, outcome: Option<Outcome>) -> Row {
-    object(&MailboxRow { item, source, outcome })
+    record(&MailboxRow { item, source, outcome })
 }
 
 /// Returns a domain as a row.
@@ -421,11 +413,16 @@ pub fn credential(item: &Credential, source: &Source, outcome: Option<Outcome>) 
 
 /// Returns a DNS record as a row.
 pub fn dns(item: &DnsRecord, domain: &crate::model::DomainName, source: &Source) -> Row {
-    let mut row = object(item);
-    for (key, value) in
-        [("domain", json!(domain)), ("provider", json!(source.provider)), ("profile", json!(source.profile))]
-    {
-        row.insert(key.to_owned(), value);
-    }
-    row
+    let DnsRecord { name, kind, value: text, priority, ttl, note } = item;
+    row([
+        ("name", value(name)),
+        ("type", value(kind)),
+        ("value", value(text)),
+        ("priority", value(priority)),
+        ("ttl", value(ttl)),
+        ("note", value(note)),
+        ("domain", value(domain)),
+        ("provider", value(&source.provider)),
+        ("profile", value(&source.profile)),
+    ])
 }

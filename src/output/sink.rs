@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
-use super::text::escape_json;
+use super::Column;
+use super::cells::{Line, Picked, Record};
+use super::text::{escape, guard_formula};
 use crate::error::{Error, Kind, Result};
 
 /// As much as a pipe holds: one piece, one turn of its reader.
 const PIECE: usize = 64 << 10;
+
+const MEMORY: &str = "writing to memory does not fail";
 
 /// Standard output, in pieces of whole rows. A reader that has gone away ends the program quietly.
 pub(super) struct Sink {
@@ -22,25 +24,49 @@ impl Sink {
     }
 
     pub(super) fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
-        self.rows.write_fmt(text).expect("writing to memory does not fail");
+        self.rows.write_fmt(text).expect(MEMORY);
         self.flush_piece()
     }
 
-    /// Writes one JSON object as a line. What could play tricks on a terminal is escaped, which means the same in JSON.
-    pub(super) fn json(&mut self, row: &impl Serialize) -> Result<()> {
-        let start = self.rows.len();
-        serde_json::to_writer(&mut self.rows, row).expect("rows are plain JSON");
-        // Almost every row is plain ASCII, and serde_json has escaped its control characters but the last.
-        if self.rows[start..].iter().any(|byte| !byte.is_ascii() || *byte == 0x7f) {
-            let line = String::from_utf8(self.rows.split_off(start)).expect("JSON is UTF-8");
-            self.rows.extend_from_slice(escape_json(&line).as_bytes());
+    /// Writes one JSON object a line.
+    pub(super) fn json<R: Record>(&mut self, rows: &[R]) -> Result<()> {
+        for row in rows {
+            let mut line = Line::new(&mut self.rows);
+            row.tell(&mut line);
+            line.end();
         }
-        self.rows.push(b'\n');
         self.flush_piece()
     }
 
-    pub(super) fn csv<T: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = T>) -> Result<()> {
-        csv::Writer::from_writer(&mut self.rows).write_record(cells).expect("writing to memory does not fail");
+    /// Writes one line of CSV a row, guarded against what a spreadsheet or a terminal would do with it.
+    pub(super) fn csv<R: Record>(&mut self, columns: &[Column], rows: &[R]) -> Result<()> {
+        let mut picked = Picked::new(columns);
+        let mut csv = csv::Writer::from_writer(&mut self.rows);
+        for row in rows {
+            for cell in picked.of(row) {
+                csv.write_field(guard_formula(&escape(cell)).as_bytes()).expect(MEMORY);
+            }
+            csv.write_record(None::<&[u8]>).expect(MEMORY);
+        }
+        drop(csv);
+        self.flush_piece()
+    }
+
+    /// Writes the heading of CSV.
+    pub(super) fn csv_head(&mut self, columns: &[Column]) -> Result<()> {
+        csv::Writer::from_writer(&mut self.rows).write_record(columns.iter().map(|column| column.key)).expect(MEMORY);
+        self.flush_piece()
+    }
+
+    /// Writes the one column, bare, a line each.
+    pub(super) fn values<R: Record>(&mut self, columns: &[Column], rows: &[R]) -> Result<()> {
+        let mut picked = Picked::new(columns);
+        for row in rows {
+            for cell in picked.of(row) {
+                self.rows.extend_from_slice(escape(cell).as_bytes());
+                self.rows.push(b'\n');
+            }
+        }
         self.flush_piece()
     }
 

@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
+/// Returns whether all of it is printable ASCII, as almost all of a list is. Stopping at the first byte that is not would
+/// take longer: whole blocks of bytes are looked at together.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'))
+}
+
 /// Escapes whatever could move the cursor, hide text or turn its direction.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_harmless) {
+    if is_plain(text.as_bytes()) || text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);

@@ -6,7 +6,6 @@ mod words;
 use std::fmt::Display;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use secrecy::SecretString;
 
 use super::{Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, alias_op, failed};
@@ -148,7 +147,7 @@ impl Checked {
             Ok(()) => listing(),
             Err(refusal) => failed(refusal),
         };
-        listing.map(move |item| item.map_err(|error| self.tell(error, op, subject))).boxed()
+        listing.map_err(move |error| self.tell(error, op, subject))
     }
 
     /// Runs what is not looked up after a lost answer, and says then that its outcome is unknown.

@@ -4,7 +4,7 @@ mod checked;
 mod spec;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use secrecy::SecretString;
 
 pub use checked::Checked;
@@ -204,5 +204,5 @@ pub(crate) fn alias_op(source: &AliasSource) -> Op {
 
 /// Returns a listing that is nothing but an error.
 pub(crate) fn failed<'a, T: Send + 'a>(error: Error) -> Listing<'a, T> {
-    stream::once(async { Err(error) }).boxed()
+    Listing::once(async { Err(error) })
 }

@@ -40,6 +40,18 @@ fn cut<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Value>, Str
     items.end().map(|()| found)
 }
 
+/// Reads a text, piece by piece, as a list of values.
+fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Value>, String> {
+    let (mut items, mut found) = (Items::default(), Vec::new());
+    for piece in pieces {
+        items.push(piece);
+        while let Some(item) = items.read()? {
+            found.push(item);
+        }
+    }
+    items.end().map(|()| found)
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let text = r#"[\[\]{},:"\\ \n/aé東😀]{0,8}"#;
     let leaf = prop_oneof![
@@ -67,9 +79,11 @@ proptest! {
         for at in 0..=text.len() {
             let (head, tail) = text.split_at(at);
             prop_assert_eq!(cut([head, tail]), Ok(items.clone()));
+            prop_assert_eq!(read_pieces([head, tail]), Ok(items.clone()));
             prop_assert!(at == text.len() || cut([head]).is_err(), "half a list is no list");
         }
-        prop_assert_eq!(cut(text.chunks(1)), Ok(items));
+        prop_assert_eq!(cut(text.chunks(1)), Ok(items.clone()));
+        prop_assert_eq!(read_pieces(text.chunks(1)), Ok(items));
     }
 
     #[test]
@@ -77,7 +91,9 @@ proptest! {
         bytes in r#"[ \n]{0,2}\[?([\[\]{},:"\\ 1a]|null|"a"|\{"a":1\}){0,8}\]?[ \n]{0,2}"#,
     ) {
         let whole: Option<Vec<Value>> = serde_json::from_str(&bytes).ok();
-        prop_assert_eq!(cut(bytes.as_bytes().chunks(1)).ok(), whole);
+        prop_assert_eq!(cut(bytes.as_bytes().chunks(1)).ok(), whole.clone());
+        prop_assert_eq!(read_pieces(bytes.as_bytes().chunks(1)).ok(), whole.clone());
+        prop_assert_eq!(read_pieces([bytes.as_bytes()]).ok(), whole);
     }
 }
 
@@ -280,4 +296,8 @@ fn an_item_may_be_as_long_as_the_bound_and_no_longer() {
     assert!(cut([item(bound - 2).as_bytes()]).is_ok());
     assert!(cut([item(bound - 1).as_bytes()]).is_err());
     assert!(cut(item(bound - 1).as_bytes().chunks(1000)).is_err());
+    // The second item is read where it stands.
+    let two = |size: usize| json!([1, "x".repeat(size)]).to_string();
+    assert!(read_pieces([two(bound - 2).as_bytes()]).is_ok());
+    assert!(read_pieces([two(bound - 1).as_bytes()]).is_err());
 }

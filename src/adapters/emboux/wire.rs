@@ -1,6 +1,8 @@
 //! What travels between mbx and EmBoux, and what its answers mean.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::MEGABYTE;
@@ -9,10 +11,26 @@ use crate::http::{Failure, Reply};
 use crate::model::{Address, Alias, AliasSource, Domain, DomainName, Extra, Mailbox, Quota, Stamp, Status};
 
 #[derive(Deserialize)]
-pub(super) struct WireUser {
-    pub(super) id: u64,
-    pub(super) email: String,
-    pub(super) created_at: Option<String>,
+struct WireUser<'a> {
+    id: u64,
+    #[serde(borrow)]
+    email: WireText<'a>,
+    #[serde(borrow)]
+    created_at: Option<WireText<'a>>,
+}
+
+/// A text that stays where it arrived, unless it has escapes.
+#[derive(Deserialize)]
+struct WireText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A mailbox that is read as EmBoux's user. There is one list of all of them, and it may be long: each is mapped where it
+/// is read, so that its texts are copied once.
+pub(super) struct Told(pub(super) Mailbox);
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        WireUser::deserialize(deserializer).map(|user| Told(mailbox_from(&user)))
+    }
 }
 
 #[derive(Serialize)]
@@ -75,13 +93,13 @@ pub(super) struct WireNewAlias<'a> {
     pub(super) destination: &'a str,
 }
 
-pub(super) fn mailbox_from(user: WireUser) -> Mailbox {
+fn mailbox_from(user: &WireUser<'_>) -> Mailbox {
     Mailbox {
         id: Some(user.id.to_string()),
         // A mailbox works at once and has no state of its own (docs: introduction); only its domain can be suspended.
         status: Status::Active,
-        created_at: user.created_at.as_deref().map(Stamp::told),
-        ..Mailbox::at(Address::told(&user.email))
+        created_at: user.created_at.as_ref().map(|text| Stamp::told(&text.0)),
+        ..Mailbox::at(Address::told(&user.email.0))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How Qboxmail's codes are found: by listing, since no path takes a name.
 
 use async_stream::try_stream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 
 use super::Qboxmail;
 use super::wire::*;
@@ -40,7 +40,7 @@ impl Qboxmail {
         what: &'static str,
         read: fn(WireResource, &DomainName) -> T,
     ) -> Listing<'a, T> {
-        try_stream! {
+        Listing::items(try_stream! {
             let domains = match domain {
                 Some(name) => Vec::from([self.find_domain(name).await?]),
                 None => self.list(&["api", "domains"], None).try_collect().await?,
@@ -52,8 +52,7 @@ impl Qboxmail {
                     yield read(resource, &domain.domain());
                 }
             }
-        }
-        .boxed()
+        })
     }
 
     /// Reads a single resource, which is a list of one.
