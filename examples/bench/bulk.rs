@@ -55,8 +55,10 @@ struct Runs {
 impl Runs {
     fn add(&mut self, run: impl FnOnce() -> Result<Run>) -> Result<()> {
         let before = own_cpu();
-        self.runs.push(run()?);
-        self.host.push(own_cpu().saturating_sub(before));
+        let run = run()?;
+        // The time of a child that was waited for counts as this process's own.
+        self.host.push(own_cpu().saturating_sub(before + run.cpu));
+        self.runs.push(run);
         Ok(())
     }
 
