@@ -16,7 +16,7 @@ use crate::model::{DomainName, Mailbox, NewMailbox};
 use crate::output::Outcome;
 use crate::provider::{Checked, Op, Provider};
 
-/// How often a row is sent again.
+/// How often a row is sent.
 pub(super) const ATTEMPTS: u32 = 8;
 
 /// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
@@ -38,7 +38,7 @@ pub(super) struct Job {
     pub(super) alone: bool,
     /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
     pub(super) half_made: Option<Box<Mailbox>>,
-    /// How often it was sent again.
+    /// How often it was sent by this process.
     pub(super) attempts: u32,
 }
 
@@ -185,6 +185,7 @@ impl Run<'_> {
             jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
             return None;
         }
+        jobs.iter_mut().for_each(|job| job.attempts += 1);
         Some(jobs)
     }
 
@@ -264,7 +265,6 @@ impl Run<'_> {
             (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
             // The sender gave up on one request; the gate has learned from it, and the run has more patience.
             (Kind::RateLimited, Effect::None) if job.attempts < ATTEMPTS => {
-                job.attempts += 1;
                 self.ready.push_back(Item::Send(job));
             }
             // The next row would fail the same way. This one was not done, and is left to the resumed run.

@@ -141,11 +141,11 @@ impl Run<'_> {
 
     /// Makes a row ready to be sent again.
     fn again(&mut self, mut job: Job) {
-        job.attempts += 1;
         if job.attempts >= ATTEMPTS {
             return self.give_up(&job);
         }
-        if !self.provider.may_repeat() {
+        // What an earlier part of the run left in doubt may never have been sent.
+        if job.attempts > 0 && !self.provider.may_repeat() {
             // The row is left in doubt: the resumed run looks for it.
             let error = Error::new(Kind::Network, "so many answers were lost that nothing more is sent again");
             return self.stop(error.hint("see whether the provider is well"));
