@@ -19,6 +19,9 @@ use crate::provider::{Checked, Op, Provider};
 /// How often a row is sent.
 pub(super) const ATTEMPTS: u32 = 8;
 
+/// How many rows are kept ready at most, so that many large requests do not fill the memory either.
+const AHEAD: usize = 4096;
+
 /// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
 /// the memory.
 const WAVE: usize = 4096;
@@ -72,6 +75,8 @@ pub(super) struct Run<'a> {
     pub(super) closed: HashMap<DomainName, Error>,
     /// How many mailboxes one request makes at most.
     pub(super) batch_max: usize,
+    /// How many rows are kept ready: as many as all requests take that may come back at the same time.
+    pub(super) ahead: usize,
     pub(super) stopped: Option<Error>,
     pub(super) summary: Summary,
 }
@@ -88,6 +93,10 @@ pub async fn run(
     let summary = record.map_or_else(|| Summary::new(size.0), Record::summary);
     let feeder = Feeder::new(provider, &options, input.rows()?, journal, sink, record, size);
     let began = record.map_or_else(Moment::now, |record| Moment::at(record.header.started));
+    let batch_max = match provider.check_op(Op::CreateMailboxes) {
+        Ok(()) if options.verb == Verb::Create => provider.spec().rules.batch_max,
+        _ => 1,
+    };
     let run = Run {
         provider,
         journal,
@@ -97,10 +106,8 @@ pub async fn run(
         ready: VecDeque::new(),
         doubts: Vec::new(),
         closed: HashMap::new(),
-        batch_max: match provider.check_op(Op::CreateMailboxes) {
-            Ok(()) if options.verb == Verb::Create => provider.spec().rules.batch_max,
-            _ => 1,
-        },
+        batch_max,
+        ahead: (options.concurrency * batch_max).clamp(GROUP, AHEAD),
         options,
         stopped: None,
         summary,
@@ -124,7 +131,7 @@ impl Run<'_> {
                 {
                     air.push(send(self.provider, self.options.verb, jobs));
                 }
-                let wants_rows = rows_left && self.may_send() && self.ready.len() < GROUP;
+                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.ahead;
                 if air.is_empty() && !wants_rows {
                     break;
                 }
@@ -180,7 +187,7 @@ impl Run<'_> {
                 at += 1;
             }
         }
-        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < GROUP {
+        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < self.ahead {
             // The next group may fill the request.
             jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
             return None;
