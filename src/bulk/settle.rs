@@ -36,12 +36,13 @@ impl Run<'_> {
             by_domain.entry(key).or_default().insert(job.new.address.clone(), job);
         }
         for (domain, mut open) in by_domain {
+            if self.stopped.is_some() {
+                // Nothing more is sent, looks included: the resumed run looks.
+                return;
+            }
             let looked = tokio::select! {
                 looked = self.look(domain.as_ref(), &mut open) => looked,
-                error = self.interrupt.wait() => {
-                    self.stop(error);
-                    return;
-                }
+                error = self.interrupt.wait() => return self.stop(error),
             };
             let (found, looked) = looked;
             found.into_iter().for_each(|(job, mailbox)| self.judge(job, mailbox));

@@ -43,11 +43,6 @@ impl Verb {
         }
     }
 
-    /// Returns whether each of its rows may bring a password.
-    pub fn takes_password(self) -> bool {
-        self.columns().contains(&"password")
-    }
-
     /// Returns the operation that the provider must know. `None`: that depends on what a row asks for.
     pub fn op(self) -> Option<Op> {
         match self {

@@ -285,6 +285,11 @@ impl Http {
         self.shared.gate.close();
     }
 
+    /// Sends again.
+    pub fn go_on(&self) {
+        self.shared.gate.open();
+    }
+
     /// Learns a password of the running request, so that it is masked wherever it appears.
     pub fn guard(&self, secret: Option<&SecretString>) {
         if let Some(secret) = secret {

@@ -96,6 +96,11 @@ impl Gate {
         self.is_closed.send_replace(true);
     }
 
+    /// Lets requests pass again.
+    pub fn open(&self) {
+        self.is_closed.send_replace(false);
+    }
+
     /// Waits so long before a repeat, or until the gate is closed.
     pub(super) async fn wait(self: Arc<Self>, time: Duration) {
         let mut closing = self.is_closed.subscribe();

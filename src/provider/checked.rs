@@ -496,6 +496,8 @@ impl Provider for Checked {
     }
 
     async fn close(&self) {
+        // A run that was stopped still ends its session.
+        self.http.go_on();
         self.inner.close().await;
     }
 }
