@@ -338,6 +338,17 @@ async fn one_code_serves_a_whole_run() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_stopped_still_ends_its_session() {
+    let ctx = context().await;
+    let door = secured(&ctx, false);
+    door.check_account().await.expect("the code is good");
+    door.stop();
+    assert_kind(door.check_account().await, Kind::Interrupted);
+    door.close().await;
+    assert_eq!(asked(&ctx).last().map(String::as_str), Some("POST /logout"));
+}
+
+#[tokio::test]
 async fn a_used_code_is_refused_with_advice() {
     let ctx = context().await;
     secured(&ctx, false).check_account().await.expect("the code is good");
