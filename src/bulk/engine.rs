@@ -9,7 +9,7 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use super::feed::{Feeder, Item};
 use super::journal::{Done, Journal, Line};
 use super::record::Record;
-use super::{Ends, Fate, GROUP, Interrupt, Options, Report, Summary, Verb};
+use super::{Ends, Fate, Interrupt, Options, Report, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Moment;
 use crate::model::{DomainName, Mailbox, NewMailbox};
@@ -19,8 +19,9 @@ use crate::provider::{Checked, Op, Provider};
 /// How often a row is sent.
 pub(super) const ATTEMPTS: u32 = 8;
 
-/// How many rows are kept ready at most, so that many large requests do not fill the memory either.
-const AHEAD: usize = 4096;
+/// How many rows are made ready at a time, at least and at most: as many as all requests take that may come back at the
+/// same time. One flush to the disk is shared by that many.
+const GROUP: std::ops::RangeInclusive<usize> = 256..=4096;
 
 /// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
 /// the memory.
@@ -75,8 +76,8 @@ pub(super) struct Run<'a> {
     pub(super) closed: HashMap<DomainName, Error>,
     /// How many mailboxes one request makes at most.
     pub(super) batch_max: usize,
-    /// How many rows are kept ready: as many as all requests take that may come back at the same time.
-    pub(super) ahead: usize,
+    /// How many rows are made ready at a time.
+    pub(super) group: usize,
     pub(super) stopped: Option<Error>,
     pub(super) summary: Summary,
 }
@@ -88,15 +89,16 @@ pub async fn run(
     options: Options,
     tell: &mut dyn FnMut(&Done, Option<&Mailbox>),
 ) -> Result<Report> {
-    let Ends { input, size, journal, sink, record, interrupt } = ends;
+    let Ends { size, journal, record, interrupt, .. } = ends;
     interrupt.listen();
     let summary = record.map_or_else(|| Summary::new(size.0), Record::summary);
-    let feeder = Feeder::new(provider, &options, input.rows()?, journal, sink, record, size);
     let began = record.map_or_else(Moment::now, |record| Moment::at(record.header.started));
     let batch_max = match provider.check_op(Op::CreateMailboxes) {
         Ok(()) if options.verb == Verb::Create => provider.spec().rules.batch_max,
         _ => 1,
     };
+    let group = (options.concurrency * batch_max).clamp(*GROUP.start(), *GROUP.end());
+    let feeder = Feeder::new(provider, &options, ends, group)?;
     let run = Run {
         provider,
         journal,
@@ -107,7 +109,7 @@ pub async fn run(
         doubts: Vec::new(),
         closed: HashMap::new(),
         batch_max,
-        ahead: (options.concurrency * batch_max).clamp(GROUP, AHEAD),
+        group,
         options,
         stopped: None,
         summary,
@@ -131,7 +133,7 @@ impl Run<'_> {
                 {
                     air.push(send(self.provider, self.options.verb, jobs));
                 }
-                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.ahead;
+                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.group;
                 if air.is_empty() && !wants_rows {
                     break;
                 }
@@ -187,9 +189,17 @@ impl Run<'_> {
                 at += 1;
             }
         }
-        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < self.ahead {
+        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < self.group {
             // The next group may fill the request.
             jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
+            return None;
+        }
+        // What an earlier part of the run left in doubt may never have been sent.
+        let is_repeat = jobs.iter().any(|job| job.doubted && job.attempts > 0);
+        if is_repeat && !self.provider.may_repeat() {
+            // The rows are left in doubt: the resumed run looks for them.
+            let error = Error::new(Kind::Network, "so many answers were lost that nothing more is sent again");
+            self.stop(error.hint("see whether the provider is well"));
             return None;
         }
         jobs.iter_mut().for_each(|job| job.attempts += 1);

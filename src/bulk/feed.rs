@@ -9,7 +9,7 @@ use super::input::{Row, Rows};
 use super::journal::Journal;
 use super::record::{Record, State};
 use super::sink::Sink;
-use super::{Fate, Fingerprint, GROUP, Job, Options, Verb};
+use super::{Ends, Fate, Fingerprint, Job, Options, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
 use crate::provider::{Checked, PasswordRule, Provider};
@@ -44,6 +44,8 @@ pub(super) struct Feeder<'a> {
     record: Option<&'a Record>,
     verb: Verb,
     dry_run: bool,
+    /// How many rows are made ready at a time: what one flush to the disk is shared by.
+    group: usize,
     /// How many mailboxes a listing that takes its time may have before it is given up.
     longest: usize,
     scope: Scope,
@@ -71,25 +73,19 @@ impl Scope {
 }
 
 impl<'a> Feeder<'a> {
-    pub(super) fn new(
-        provider: &'a Checked,
-        options: &Options,
-        rows: Rows,
-        journal: Option<&'a Journal>,
-        sink: Option<Sink>,
-        record: Option<&'a Record>,
-        size: (u32, usize),
-    ) -> Self {
-        let longest = size.0 as usize + LONGER;
+    /// Begins to read; `group` rows are made ready at a time.
+    pub(super) fn new(provider: &'a Checked, options: &Options, ends: Ends<'a>, group: usize) -> Result<Self> {
+        let Ends { input, size, journal, sink, record, interrupt: _ } = ends;
         let Options { verb, dry_run, .. } = *options;
+        let (rows, longest, scope) = (input.rows()?, size.0 as usize + LONGER, Scope::of(size));
         let before = HashMap::new();
-        Feeder { provider, rows, journal, sink, record, verb, dry_run, longest, scope: Scope::of(size), before }
+        Ok(Feeder { provider, rows, journal, sink, record, verb, dry_run, group, longest, scope, before })
     }
 
     /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
     pub(super) async fn group(&mut self) -> Result<Option<Vec<Item>>> {
         let mut items = Vec::new();
-        while items.len() < GROUP
+        while items.len() < self.group
             && let Some(row) = self.rows.next()
         {
             let row = row?.map_err(|_| Error::new(Kind::Usage, "the file was changed while it was worked on"))?;

@@ -21,8 +21,10 @@ use crate::output::Outcome;
 /// How long a line may wait for its group.
 const GROUP_TIME: Duration = Duration::from_millis(100);
 
-/// How many lines may wait for their group.
-const GROUP_LINES: usize = 256;
+/// How many lines may wait for their group, so that they do not fill the memory. It is time that bounds what a power cut
+/// may cost, and that is looks and no mailbox: a disk that takes some milliseconds a flush would bound a run whose
+/// requests make hundreds at once if it were asked more often.
+const GROUP_LINES: usize = 4096;
 
 /// What a run was asked to do. Everything that decides what its rows mean is here, so that it can be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

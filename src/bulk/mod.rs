@@ -49,9 +49,6 @@ use crate::error::{Error, Kind};
 use crate::model::{Address, Mailbox};
 use crate::output::Outcome;
 
-/// How many rows are made ready at a time: what one flush to the disk is shared by.
-const GROUP: usize = 256;
-
 /// Identifies an address without keeping it. Two of a million are the same with a chance of one in 10^17.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 12]);

@@ -145,12 +145,6 @@ impl Run<'_> {
         if job.attempts >= ATTEMPTS {
             return self.give_up(&job);
         }
-        // What an earlier part of the run left in doubt may never have been sent.
-        if job.attempts > 0 && !self.provider.may_repeat() {
-            // The row is left in doubt: the resumed run looks for it.
-            let error = Error::new(Kind::Network, "so many answers were lost that nothing more is sent again");
-            return self.stop(error.hint("see whether the provider is well"));
-        }
         // Nobody had it after the first request, so whoever has it later has it from this run.
         if self.options.verb == Verb::Create
             && !std::mem::replace(&mut job.was_absent, true)
