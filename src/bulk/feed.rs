@@ -119,8 +119,8 @@ impl<'a> Feeder<'a> {
     async fn item(&mut self, row: Row, state: State) -> Result<Item> {
         let Row { number, line, new } = row;
         let was_sent = state != State::Open;
-        let print = Fingerprint::of(&new.address);
-        let is_listed = self.before(new.address.domain()).await?.as_ref().map(|all| all.binary_search(&print).is_ok());
+        let before = self.before(new.address.domain()).await?.as_deref();
+        let is_listed = before.map(|all| !all.is_empty() && all.binary_search(&Fingerprint::of(&new.address)).is_ok());
         // Where a listing lags, what it does not show may be there all the same.
         let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
         let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });

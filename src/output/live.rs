@@ -47,25 +47,32 @@ impl Out {
 }
 
 impl Live<'_> {
-    /// Shows one row.
-    pub fn push(&mut self, row: &Row) -> Result<()> {
+    /// Adds one row; [`Live::flush`] shows it.
+    pub fn push<R: Record>(&mut self, record: &R) -> Result<()> {
         self.try_write(|live, sink| {
             live.shown += 1;
             match live.out.format {
                 Format::Table => {
-                    let cells = live.columns.iter().map(|column| escape(&shown(row, column)).into_owned()).collect();
+                    let row = rows::record(record);
+                    let cells = live.columns.iter().map(|column| escape(&shown(&row, column)).into_owned()).collect();
                     live.cells(sink, cells)
                 }
                 Format::Json => {
                     let comma = if live.shown > 1 { "," } else { "" };
-                    let text = serde_json::to_string_pretty(row).expect("rows are plain JSON").replace('\n', "\n  ");
+                    let row = rows::record(record);
+                    let text = serde_json::to_string_pretty(&row).expect("rows are plain JSON").replace('\n', "\n  ");
                     sink.write(format_args!("{comma}\n  {}", escape_json(&text)))
                 }
                 Format::Jsonl | Format::Csv | Format::Value => {
-                    live.out.lines(sink, &live.columns, std::slice::from_ref(row))
+                    live.out.lines(sink, &live.columns, std::slice::from_ref(record))
                 }
             }
         })
+    }
+
+    /// Shows the rows so far.
+    pub fn flush(&mut self) -> Result<()> {
+        self.try_write(|_, sink| sink.flush())
     }
 
     /// Ends the output.
@@ -74,12 +81,13 @@ impl Live<'_> {
             Format::Json if live.shown > 0 => sink.write(format_args!("\n]\n")),
             Format::Json => sink.write(format_args!("]\n")),
             _ => Ok(()),
-        })
+        })?;
+        self.flush()
     }
 
     fn try_write(&mut self, write: impl FnOnce(&mut Self, &mut Sink) -> Result<()>) -> Result<()> {
         let Some(mut sink) = self.sink.take() else { return Ok(()) };
-        match write(self, &mut sink).and_then(|()| sink.flush()) {
+        match write(self, &mut sink) {
             Err(error) if error.kind == Kind::Closed => Ok(()),
             result => {
                 self.sink = Some(sink);

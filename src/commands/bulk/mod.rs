@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use self::run::{Start, again, begin, row_of, rules};
+use self::run::{BulkRow, Start, again, begin, rules};
 use super::{IfMissing, Result};
 use crate::adapters;
 use crate::app::App;
@@ -322,7 +322,7 @@ fn show(app: &App, run: &str, wanted: Option<Outcome>) -> Result<()> {
             && left > 0
         {
             left -= 1;
-            live.push(&row_of(&done, None, &source))?;
+            live.push(&BulkRow { done: &done, mailbox: None, source: &source })?;
         }
     }
     live.finish()

@@ -1,10 +1,10 @@
 //! One run: begun or gone on with, worked through, concluded.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde_json::{Value, json};
 
 use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, tell_unused};
 use crate::adapters;
@@ -20,11 +20,14 @@ use crate::commands::prompt::confirm;
 use crate::config::{Choice, Profile};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Mailbox, NewMailbox};
-use crate::output::{Outcome, Row, Source, rows};
+use crate::output::{self, Cells, Live, Outcome, Progress, Row, Source, rows};
 use crate::provider::{PasswordRule, Problem, Spec};
 
 /// How many problems of a file fit into an error; `mbx bulk check` shows all.
 const PROBLEMS: usize = 10;
+
+/// How long a row may wait to be shown with others.
+const SOON: Duration = Duration::from_millis(20);
 
 /// A run that is to begin.
 pub(super) struct Start<'a> {
@@ -193,17 +196,18 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         poll: if app.no_wait { Duration::ZERO } else { pace.poll },
     };
     let source = opened.source();
-    let mut live = app.out.live(&rows::BULK)?;
-    let mut shown = Ok(());
     let left = record.as_ref().map_or(survey.rows, |record| record.summary().left);
-    let mut progress = app.out.progress(doing(header.verb), Some(left.into()));
+    let shown = RefCell::new(Shown {
+        live: app.out.live(&rows::BULK)?,
+        progress: app.out.progress(doing(header.verb), Some(left.into())),
+        result: Ok(()),
+    });
     let mut tell = |done: &Done, mailbox: Option<&Mailbox>| {
-        if shown.is_ok() {
-            shown = progress.around(|| live.push(&row_of(done, mailbox, &source)));
-        }
-        progress.advance(1);
+        let mut shown = shown.borrow_mut();
+        shown.write(|live| live.push(&BulkRow { done, mailbox, source: &source }));
+        shown.progress.advance(1);
         if done.outcome == Outcome::Failed {
-            progress.fail();
+            shown.progress.fail();
         }
     };
     let ends = Ends {
@@ -214,7 +218,18 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         record: record.as_ref(),
         interrupt: &app.interrupt,
     };
-    let report = bulk::run(&opened.provider, ends, options, &mut tell).await;
+    // Rows that happen together are written together: a write a row would take longer than the rest of its work.
+    let flush = async {
+        loop {
+            tokio::time::sleep(SOON).await;
+            shown.borrow_mut().write(Live::flush);
+        }
+    };
+    let report = tokio::select! {
+        report = bulk::run(&opened.provider, ends, options, &mut tell) => report,
+        never = flush => never,
+    };
+    let Shown { live, progress, result: shown } = shown.into_inner();
     drop(progress);
     close(&opened).await;
     drop(journal);
@@ -226,6 +241,23 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         report.stopped.get_or_insert(error);
     }
     conclude(app, header, report)
+}
+
+/// What a run shows while it is under way.
+struct Shown<'a> {
+    live: Live<'a>,
+    progress: Progress,
+    /// The first failure to show something; nothing more is shown after it.
+    result: Result<()>,
+}
+
+impl<'a> Shown<'a> {
+    fn write(&mut self, write: impl FnOnce(&mut Live<'a>) -> Result<()>) {
+        let Shown { live, progress, result } = self;
+        if result.is_ok() {
+            *result = progress.around(|| write(live));
+        }
+    }
 }
 
 /// Returns a verb as it is told while it is done.
@@ -298,18 +330,26 @@ fn words(summary: &Summary) -> String {
     if words.is_empty() { "nothing done".to_owned() } else { words.join(", ") }
 }
 
-pub(super) fn row_of(done: &Done, mailbox: Option<&Mailbox>, source: &Source) -> Row {
-    rows::row([
-        ("outcome", json!(done.outcome)),
-        ("address", json!(done.address)),
-        ("line", json!(done.line)),
-        ("id", json!(done.id)),
-        ("status", mailbox.map_or(Value::Null, |mailbox| json!(mailbox.status))),
-        ("error", json!(done.error)),
-        ("message", json!(done.message)),
-        ("provider", json!(source.provider)),
-        ("profile", json!(source.profile)),
-    ])
+/// What became of a row, as it is shown.
+pub(super) struct BulkRow<'a> {
+    pub(super) done: &'a Done,
+    pub(super) mailbox: Option<&'a Mailbox>,
+    pub(super) source: &'a Source,
+}
+
+impl output::Record for BulkRow<'_> {
+    fn tell(&self, cells: &mut impl Cells) {
+        let BulkRow { done, mailbox, source } = self;
+        cells.json("outcome", &done.outcome);
+        cells.text("address", Some(&done.address));
+        cells.json("line", &done.line);
+        cells.text("id", done.id.as_deref());
+        cells.json("status", &mailbox.map(|mailbox| &mailbox.status));
+        cells.text("error", done.error.as_deref());
+        cells.text("message", done.message.as_deref());
+        cells.text("provider", Some(source.provider.as_str()));
+        cells.text("profile", Some(&source.profile));
+    }
 }
 
 /// Goes on with a run; where `failed`, the rows that failed are tried again.
