@@ -266,11 +266,13 @@ async fn list(app: &App) -> Result<()> {
     let mut all = Vec::new();
     for run in record::runs(&folder)? {
         match Record::read(&folder, &run) {
-            Ok(record) => all.push(run_row(&record)),
+            Ok(record) => all.push((record.header.started, run_row(&record))),
             Err(error) => app.out.warn(&error.to_string()),
         }
     }
-    app.out.all(&rows::RUN, all).await
+    // Names tell the second only.
+    all.sort_by_key(|(started, _)| *started);
+    app.out.all(&rows::RUN, all.into_iter().map(|(_, row)| row).collect()).await
 }
 
 fn run_row(record: &Record) -> Row {
