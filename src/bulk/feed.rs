@@ -12,7 +12,7 @@ use super::sink::Sink;
 use super::{Ends, Fate, Fingerprint, Job, Options, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
-use crate::provider::{Checked, PasswordRule, Provider};
+use crate::provider::{Checked, Provider};
 
 /// Rows a domain has on average, from which a listing of its own costs at most a hundredth of its requests.
 const ROWS_A_LISTING: u32 = 100;
@@ -141,9 +141,8 @@ impl<'a> Feeder<'a> {
         {
             return Ok(Item::Done(job, Box::new(fate)));
         }
-        let takes_one = !matches!(self.provider.spec().rules.password, PasswordRule::Never(_));
         if let Some(sink) = &mut self.sink
-            && takes_one
+            && self.provider.spec().rules.takes_password()
             && job.new.password.is_none()
         {
             let (password, is_old) = sink.password_for(&job.new.address);

@@ -33,6 +33,16 @@ pub enum State {
 }
 
 impl Done {
+    /// Returns whether a resumed run leaves the row as it is.
+    pub fn is_final(&self) -> bool {
+        self.outcome != Outcome::Unknown
+    }
+
+    /// Returns whether a password that was made up for the row has surely become nobody's.
+    pub fn wastes_password(&self) -> bool {
+        matches!(self.outcome, Outcome::Exists | Outcome::Failed) && !self.touched
+    }
+
     /// Returns how far this brings a row that has come as far as `before`.
     fn state(&self, before: State) -> State {
         match (self.outcome, before) {

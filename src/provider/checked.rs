@@ -8,7 +8,7 @@ use std::fmt::Display;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::{Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, alias_op, failed};
+use super::{Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, alias_op, change_op, failed};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Made, Moment};
 use crate::model::{
@@ -272,15 +272,6 @@ impl Checked {
             None => format!("look at {} before repeating", self.spec().title),
         });
         error.effect(Effect::Unknown)
-    }
-}
-
-/// Returns the operation that a change is told as.
-fn change_op(change: &MailboxChange) -> Op {
-    match change {
-        MailboxChange { quota: Some(_), .. } => Op::SetQuota,
-        MailboxChange { admin: Some(_), .. } => Op::SetAdmin,
-        _ => Op::SetNames,
     }
 }
 

@@ -65,14 +65,7 @@ pub trait Provider: Send + Sync {
     /// Changes names, quota or privilege; what the change leaves out stays.
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
         let _ = address;
-        let op = if change.quota.is_some() {
-            Op::SetQuota
-        } else if change.admin.is_some() {
-            Op::SetAdmin
-        } else {
-            Op::SetNames
-        };
-        Err(self.spec().unsupported(op))
+        Err(self.spec().unsupported(change_op(change)))
     }
 
     /// Sets the password a mailbox's owner logs in with.
@@ -199,6 +192,15 @@ pub(crate) fn alias_op(source: &AliasSource) -> Op {
     match source {
         AliasSource::Address(_) => Op::CreateAlias,
         AliasSource::CatchAll(_) => Op::CreateCatchAll,
+    }
+}
+
+/// Returns the operation that a change is told as.
+pub(crate) fn change_op(change: &MailboxChange) -> Op {
+    match change {
+        MailboxChange { quota: Some(_), .. } => Op::SetQuota,
+        MailboxChange { admin: Some(_), .. } => Op::SetAdmin,
+        _ => Op::SetNames,
     }
 }
 

@@ -265,6 +265,11 @@ pub fn any_address(_: &Address) -> Option<&'static str> {
 }
 
 impl Rules {
+    /// Returns whether a mailbox has a password of its own that can be given.
+    pub fn takes_password(&self) -> bool {
+        !matches!(self.password, PasswordRule::Never(_))
+    }
+
     /// Returns everything that is wrong with a new mailbox.
     pub fn problems(&self, new: &NewMailbox) -> Vec<Problem> {
         let mut problems = self.change_problems(&new.as_change());

@@ -10,6 +10,7 @@ use mbx::provider::{Op, ProviderId, Support};
 use mbx::sandbox::{Answer, Fault, Sandbox};
 use serde_json::Value;
 
+use crate::bulk::{passwords, resume, run_of};
 use crate::program::{Mbx, Ran};
 use crate::support::{Ctx, PASSWORD};
 
@@ -140,13 +141,6 @@ async fn lost_answers_to_changes_and_deletes_are_settled() {
     }
 }
 
-/// Returns the passwords of a file that mbx wrote.
-fn passwords(path: &str) -> BTreeMap<String, String> {
-    let mut reader = csv::Reader::from_path(path).expect("the file is there");
-    let records = reader.records().map(|record| record.expect("it is CSV"));
-    records.map(|record| (record[0].to_owned(), record[1].to_owned())).collect()
-}
-
 #[tokio::test]
 async fn passwords_that_are_made_up_are_the_ones_that_open_the_mailboxes() {
     let id = ProviderId::Emboux;
@@ -163,7 +157,7 @@ async fn passwords_that_are_made_up_are_the_ones_that_open_the_mailboxes() {
     assert_eq!(ran.code, 14, "{ran:?}");
     let failed: Vec<_> = outcomes(&ran).into_iter().filter(|(_, outcome)| outcome != "updated").collect();
     assert_eq!(failed.len(), 2, "{failed:?}");
-    let told = passwords(&out);
+    let told = passwords(&mbx);
     assert_eq!(told.len(), ROWS, "none is claimed for the two that were refused");
     assert!(told.iter().all(|(address, password)| sandbox.password_is(id, address, password)));
     assert_eq!(mbx.run(&args).await.code, 17, "a file of passwords is never written over");
@@ -186,11 +180,10 @@ async fn a_run_that_was_killed_while_it_set_passwords_goes_on_with_the_same_ones
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     child.kill().await.expect("it is killed");
-    let before = passwords(&out);
-    let run = mbx.run(&["bulk", "list", "-o", "value"]).await.ok().stdout.trim().to_owned();
-    let resumed = mbx.run(&["bulk", "resume", &run, "-o", "jsonl"]).await.ok();
+    let before = passwords(&mbx);
+    let resumed = resume(&mbx, &run_of(&mbx).await).await.ok();
     assert!(outcomes(&resumed).values().all(|outcome| outcome == "updated"), "{resumed:?}");
-    let after = passwords(&out);
+    let after = passwords(&mbx);
     assert_eq!((after.len(), &before), (ROWS, &after), "what was made up before the first request stays");
     assert!(after.iter().all(|(address, password)| sandbox.password_is(id, address, password)));
 }

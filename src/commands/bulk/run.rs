@@ -123,15 +123,11 @@ pub(super) fn rules(
 ) -> impl FnMut(&mut NewMailbox) -> Vec<Problem> {
     let stand_in = SecretString::from("Stand-in-Passw0rd-20");
     move |new| {
-        if generates && new.password.is_none() && takes_password(spec) {
+        if generates && new.password.is_none() && spec.rules.takes_password() {
             new.password = Some(stand_in.clone());
         }
         verb.problems(spec, new, allow_unverified)
     }
-}
-
-fn takes_password(spec: &Spec) -> bool {
-    !matches!(spec.rules.password, PasswordRule::Never(_))
 }
 
 /// Refuses a file that has problems, and tells of columns that mean nothing.
@@ -272,8 +268,7 @@ fn doing(verb: Verb) -> &'static str {
 
 /// Takes the passwords out of the file that have become nobody's.
 fn strike(app: &App, path: &Path, run: &str) -> Result<()> {
-    let is_nobodys = |done: &Done| matches!(done.outcome, Outcome::Exists | Outcome::Failed) && !done.touched;
-    let gone = Record::settled(&folder(app)?, run, is_nobodys)?;
+    let gone = Record::settled(&folder(app)?, run, Done::wastes_password)?;
     if gone.is_empty() { Ok(()) } else { sink::strike(path, &gone) }
 }
 
@@ -387,9 +382,8 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result
         journal.commit().await?;
     }
     let record = Record::read(&folder, &header.run)?;
-    let is_final = |done: &Done| done.outcome != Outcome::Unknown;
     let sink = match &header.options.password_out {
-        Some(path) => Some(Sink::reopen(path, generate, &Record::settled(&folder, &header.run, is_final)?)?),
+        Some(path) => Some(Sink::reopen(path, generate, &Record::settled(&folder, &header.run, Done::is_final)?)?),
         None => None,
     };
     let all = Work { input, survey, journal: Some(journal), sink, record: Some(record) };

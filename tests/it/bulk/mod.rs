@@ -20,8 +20,7 @@ use mbx::bulk::{self, Ends, Interrupt, Options, Report, Verb};
 use mbx::error::Error;
 use mbx::http::Method;
 use mbx::model::Mailbox;
-use mbx::output::Outcome;
-use mbx::provider::{PasswordRule, ProviderId};
+use mbx::provider::ProviderId;
 use mbx::sandbox::Sandbox;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -171,7 +170,7 @@ impl Rig {
             .expect("it opens");
         let survey = input.survey(|_| Vec::new()).expect("it is read");
         assert_eq!(survey.troubles, []);
-        let takes_one = !matches!(ctx.spec.rules.password, PasswordRule::Never(_));
+        let takes_one = ctx.spec.rules.takes_password();
         let header = Header {
             run: "test".to_owned(),
             started: jiff::Timestamp::now(),
@@ -196,7 +195,7 @@ impl Rig {
         let has_begun = journal::path_of(folder, run).exists();
         let (journal, record, sink) = if has_begun {
             let journal = Journal::reopen(folder, run).expect("the journal opens");
-            let settled = Record::settled(folder, run, |done| done.outcome != Outcome::Unknown).expect("it is read");
+            let settled = Record::settled(folder, run, Done::is_final).expect("it is read");
             let sink = out.map(|path| Sink::reopen(path, made_up, &settled).expect("the passwords open"));
             (journal, Some(Record::read(folder, run).expect("the journal is read")), sink)
         } else {
@@ -220,11 +219,8 @@ impl Rig {
         let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
         drop(journal);
         if let Some(out) = out {
-            let is_nobodys = |done: &Done| match done.outcome {
-                Outcome::Exists => true,
-                outcome => outcome == Outcome::Failed && !done.touched,
-            };
-            sink::strike(out, &Record::settled(folder, run, is_nobodys).expect("it is read")).expect("it is written");
+            sink::strike(out, &Record::settled(folder, run, Done::wastes_password).expect("it is read"))
+                .expect("it is written");
         }
         Told { stopped: report.stopped, rows }
     }
