@@ -3,8 +3,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::task::Poll;
 
+use futures_util::poll;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use tokio::task::yield_now;
 
 use super::feed::{Feeder, Item};
 use super::journal::{Done, Journal, Line};
@@ -131,7 +134,14 @@ impl Run<'_> {
                 while air.len() < self.options.concurrency
                     && let Some(jobs) = self.next_jobs(rows_left)
                 {
-                    air.push(send(self.provider, self.options.verb, jobs));
+                    let mut request = Box::pin(send(self.provider, self.options.verb, jobs));
+                    // It leaves now, before the answers that have come meanwhile are taken in: what they take would add
+                    // to the time of every request, and all would come back at the same time again.
+                    match poll!(&mut request) {
+                        Poll::Ready((jobs, results)) => self.take_all(jobs, results),
+                        Poll::Pending => air.push(request),
+                    }
+                    yield_now().await;
                 }
                 let wants_rows = rows_left && self.may_send() && self.ready.len() < self.group;
                 if air.is_empty() && !wants_rows {
@@ -313,7 +323,7 @@ impl Run<'_> {
             touched: error.as_ref().is_some_and(|error| error.effect != Effect::None),
         };
         if let Some(journal) = self.journal {
-            journal.append(&Line::Done(done.clone()));
+            journal.done(&done);
         }
         (self.tell)(&done, mailbox.as_ref());
         if let Some(most) = self.options.max_failures {

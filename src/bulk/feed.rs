@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use tokio::task::yield_now;
 
 use super::input::{Row, Rows};
 use super::journal::Journal;
@@ -19,6 +20,9 @@ const ROWS_A_LISTING: u32 = 100;
 
 /// A listing may be longer than the run by so many mailboxes, a few pages, before it is given up.
 const LONGER: usize = 1000;
+
+/// So many rows are read before requests and answers have their turn again.
+const AT_ONCE: usize = 64;
 
 /// A listing that takes no longer than this is read to its end, whatever its length: some come in one answer.
 const SHORT: Duration = Duration::from_secs(10);
@@ -84,10 +88,15 @@ impl<'a> Feeder<'a> {
 
     /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
     pub(super) async fn group(&mut self) -> Result<Option<Vec<Item>>> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(self.group);
+        let mut read: usize = 0;
         while items.len() < self.group
             && let Some(row) = self.rows.next()
         {
+            if read.is_multiple_of(AT_ONCE) {
+                yield_now().await;
+            }
+            read += 1;
             let row = row?.map_err(|_| Error::new(Kind::Usage, "the file was changed while it was worked on"))?;
             let state =
                 self.record.and_then(|record| record.rows.get(row.number as usize)).copied().unwrap_or_default();

@@ -188,6 +188,15 @@ impl Journal {
 
     /// Adds a line to the next group.
     pub fn append(&self, line: &Line) {
+        self.add(line);
+    }
+
+    /// Adds what became of a row to the next group.
+    pub fn done(&self, done: &Done) {
+        self.add(done);
+    }
+
+    fn add(&self, line: &impl Serialize) {
         let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
         serde_json::to_writer(&mut waiting.text, line).expect("a line is plain JSON");
         waiting.text.push(b'\n');
