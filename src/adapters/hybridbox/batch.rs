@@ -4,6 +4,8 @@
 //! at zero or one is not documented, nor that every item is in one of the lists. So nothing is put down to an address
 //! unless the answer leaves no other reading; what stays open is looked up.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -33,11 +35,12 @@ impl Hybridbox {
         let items = batch.iter().map(item_from).collect();
         let body = WireNewMailboxes { domain: first.address.domain().as_str(), items };
         let answer: WireOutcome = self.write(Method::POST, &["mailboxes", "bulk"]).body(&body).json().await?;
+        let places: HashMap<_, _> = batch.iter().enumerate().map(|(at, new)| (&new.address, at)).collect();
         let mut results: Vec<Option<Result<Mailbox>>> = batch.iter().map(|_| None).collect();
         let mut created = Vec::new();
         for WireCreated { index, mailbox } in answer.created.into_iter().flatten() {
             let mailbox = mailbox_from(mailbox);
-            if let Some(at) = batch.iter().position(|new| new.address == mailbox.address) {
+            if let Some(&at) = places.get(&mailbox.address) {
                 created.push((at, index));
                 results[at] = Some(Ok(mailbox));
             }
