@@ -31,11 +31,11 @@ mod feed;
 mod settle;
 mod verb;
 
-use std::sync::Mutex;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use self::engine::Job;
@@ -49,22 +49,20 @@ use crate::error::{Error, Kind};
 use crate::model::{Address, Mailbox};
 use crate::output::Outcome;
 
-/// Identifies an address without keeping it. Two of a million are the same with a chance of one in 10^17.
+/// Identifies an address within this process without keeping it; its case does not matter. Two of a million are the
+/// same with a chance of one in 10^17, whoever has chosen them: the keys are random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 12]);
 
 impl Fingerprint {
-    /// Returns the fingerprint of an address; its case does not matter.
+    /// Returns the fingerprint of an address.
     pub fn of(address: &Address) -> Self {
-        let digest = Sha256::digest(address.lower());
-        let mut short = [0; 12];
-        short.copy_from_slice(&digest[..12]);
-        Fingerprint(short)
-    }
-
-    /// Returns a number that is spread evenly.
-    fn number(self) -> u64 {
-        self.0[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+        static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+        let [first, second] = KEYS.each_ref().map(|keys| keys.hash_one(address).to_ne_bytes());
+        let mut print = [0; 12];
+        print[..8].copy_from_slice(&first);
+        print[8..].copy_from_slice(&second[..4]);
+        Fingerprint(print)
     }
 }
 

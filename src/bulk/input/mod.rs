@@ -16,7 +16,7 @@ pub use select::{Select, Shard, parse_match};
 use self::records::Source;
 use super::Fingerprint;
 use crate::error::{Error, Kind, Result};
-use crate::model::NewMailbox;
+use crate::model::{Address, NewMailbox};
 use crate::provider::Problem;
 
 /// The columns that can mean something.
@@ -62,7 +62,7 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Bad {
     /// The address, if that much can be read, with its line.
-    address: Option<(Fingerprint, u64)>,
+    address: Option<(Address, u64)>,
     /// What is wrong with it.
     pub troubles: Vec<Trouble>,
 }
@@ -151,7 +151,7 @@ impl Input {
                     }));
                 }
                 Err(bad) => {
-                    seen.extend(bad.address.map(|(print, line)| (print, short(line))));
+                    seen.extend(bad.address.map(|(address, line)| (Fingerprint::of(&address), short(line))));
                     troubles.extend(bad.troubles);
                 }
             }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::records::{Csv, Lines, Source};
 use super::{Bad, COLUMNS, Mapping, Row, Select, Trouble};
-use crate::bulk::Fingerprint;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Bytes, NewMailbox};
 
@@ -247,9 +246,9 @@ impl Iterator for Rows {
                 Err(error) => return Some(Err(error)),
             };
             self.seen += 1;
-            let address = || match &row {
-                Ok(row) => Some(Fingerprint::of(&row.new.address)),
-                Err(bad) => bad.address.map(|(print, _)| print),
+            let address = match &row {
+                Ok(row) => Some(&row.new.address),
+                Err(bad) => bad.address.as_ref().map(|(address, _)| address),
             };
             if self.select.has(self.seen, address) {
                 let number = self.next;
@@ -324,7 +323,7 @@ fn row_of(
                 admin,
             },
         }),
-        address => Err(Bad { address: address.map(|address| (Fingerprint::of(&address), line)), troubles }),
+        address => Err(Bad { address: address.map(|address| (address, line)), troubles }),
     }
 }
 
