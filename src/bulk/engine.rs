@@ -43,6 +43,8 @@ pub(super) struct Job {
     pub(super) doubted: bool,
     /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
     pub(super) alone: bool,
+    /// Whether a person wants it tried again, after all that looking could tell of it.
+    pub(super) is_retry: bool,
     /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
     pub(super) half_made: Option<Box<Mailbox>>,
     /// How often it was sent by this process.
@@ -50,9 +52,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Returns the job of setting what is still to be set on what is there.
-    pub(super) fn complete(self, made: Mailbox) -> Self {
-        Job { half_made: Some(Box::new(made)), alone: true, ..self }
+    /// Returns whether a person wants it sent again if it is not there.
+    pub(super) fn is_wanted_again(&self) -> bool {
+        self.is_retry && self.attempts == 0
     }
 
     pub(super) fn intent(&self) -> Line {
@@ -287,7 +289,7 @@ impl Run<'_> {
             }
             (_, Effect::Partial) if verb == Verb::Create && job.half_made.is_none() && !job.new.extras().is_empty() => {
                 let made = Mailbox::at(job.new.address.clone());
-                self.ready.push_back(Item::Send(job.complete(made)));
+                self.complete(job, made);
             }
             (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
             // The sender gave up on one request; the gate has learned from it, and the run has more patience.
@@ -305,6 +307,21 @@ impl Run<'_> {
                 }
                 self.finish(&job, Fate::failed(error));
             }
+        }
+    }
+
+    /// Makes ready what is still to be set on a mailbox that this run has made.
+    pub(super) fn complete(&mut self, mut job: Job, made: Mailbox) {
+        self.was_absent(&mut job);
+        self.ready.push_back(Item::Send(Job { half_made: Some(Box::new(made)), alone: true, ..job }));
+    }
+
+    /// Writes down that nobody had the address before this run, so that whoever has it now has it from this run.
+    pub(super) fn was_absent(&self, job: &mut Job) {
+        if !std::mem::replace(&mut job.was_absent, true)
+            && let Some(journal) = self.journal
+        {
+            journal.append(&job.intent());
         }
     }
 

@@ -102,10 +102,10 @@ impl<'a> Feeder<'a> {
                 self.record.and_then(|record| record.rows.get(row.number as usize)).copied().unwrap_or_default();
             match state {
                 // What could not be settled then may be settled now.
-                State::Open | State::Sent { .. } | State::Unknown { .. } => {
+                State::Open | State::Sent { .. } | State::Unknown { .. } | State::Retried { .. } => {
                     items.push(self.item(row, state).await?);
                 }
-                State::Done(_) | State::Halfway => {}
+                State::Done(_) | State::Halfway { .. } => {}
             }
         }
         if items.is_empty() {
@@ -132,14 +132,14 @@ impl<'a> Feeder<'a> {
         let is_listed = before.map(|all| !all.is_empty() && all.binary_search(&Fingerprint::of(&new.address)).is_ok());
         // Where a listing lags, what it does not show may be there all the same.
         let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
-        let was_known_absent = matches!(state, State::Sent { absent: true } | State::Unknown { absent: true });
         let mut job = Job {
             row: number,
             line,
             new,
-            was_absent: self.verb == Verb::Create && (was_known_absent || was_there == Some(false)),
+            was_absent: self.verb == Verb::Create && (state.is_absent() || was_there == Some(false)),
             unlisted: is_listed == Some(false),
             doubted: was_sent,
+            is_retry: matches!(state, State::Retried { .. }),
             alone: false,
             half_made: None,
             attempts: 0,

@@ -10,6 +10,7 @@
 //! | create | there | its creation time tells | `created` or `exists` |
 //! | create | there | nothing tells | `unknown` |
 //! | create | not there, twice | the provider's listing is up to date | it is sent again |
+//! | create | not there, for some minutes | the provider's listing lags | `failed`; a retry sends it again |
 //! | update | as asked for | | `updated` |
 //! | update | otherwise | | it is sent again |
 //! | passwd | (no listing tells a password) | setting the same one twice is setting it once | it is sent again |

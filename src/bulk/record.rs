@@ -28,8 +28,38 @@ pub enum State {
     },
     /// The row is done.
     Done(Outcome),
-    /// The row has failed halfway: the mailbox may be there, but not as asked for. A person must look.
-    Halfway,
+    /// The row has failed, and something of it may be there all the same.
+    Halfway {
+        /// Whether it is sure that nobody had the address before this run.
+        absent: bool,
+    },
+    /// It is to be tried again after that: looked for, and sent if it is not there.
+    Retried {
+        /// Whether it is sure that nobody had the address before this run.
+        absent: bool,
+    },
+}
+
+impl State {
+    /// Returns whether it is sure that nobody had the address before this run.
+    pub(super) fn is_absent(self) -> bool {
+        match self {
+            State::Open | State::Done(_) => false,
+            State::Sent { absent }
+            | State::Unknown { absent }
+            | State::Halfway { absent }
+            | State::Retried { absent } => absent,
+        }
+    }
+
+    /// Returns how far a row has come once it is to be tried again.
+    fn retried(self) -> Self {
+        match self {
+            State::Done(Outcome::Failed) => State::Open,
+            State::Halfway { absent } => State::Retried { absent },
+            other => other,
+        }
+    }
 }
 
 impl Done {
@@ -45,11 +75,10 @@ impl Done {
 
     /// Returns how far this brings a row that has come as far as `before`.
     fn state(&self, before: State) -> State {
-        match (self.outcome, before) {
-            (Outcome::Unknown, State::Sent { absent } | State::Unknown { absent }) => State::Unknown { absent },
-            (Outcome::Unknown, _) => State::Unknown { absent: false },
-            (Outcome::Failed, _) if self.touched => State::Halfway,
-            (outcome, _) => State::Done(outcome),
+        match self.outcome {
+            Outcome::Unknown => State::Unknown { absent: before.is_absent() },
+            Outcome::Failed if self.touched => State::Halfway { absent: before.is_absent() },
+            outcome => State::Done(outcome),
         }
     }
 }
@@ -86,9 +115,7 @@ impl Record {
                 }
                 Line::Retry { .. } => {
                     ended = false;
-                    for state in rows.iter_mut().filter(|state| **state == State::Done(Outcome::Failed)) {
-                        *state = State::Open;
-                    }
+                    rows.iter_mut().for_each(|state| *state = state.retried());
                 }
                 Line::Ended { .. } => ended = true,
             }
@@ -102,9 +129,9 @@ impl Record {
         for state in &self.rows {
             match state {
                 // It is looked for again.
-                State::Open | State::Sent { .. } | State::Unknown { .. } => {}
+                State::Open | State::Sent { .. } | State::Unknown { .. } | State::Retried { .. } => {}
                 State::Done(outcome) => summary.count(*outcome),
-                State::Halfway => summary.count(Outcome::Failed),
+                State::Halfway { .. } => summary.count(Outcome::Failed),
             }
         }
         summary
@@ -115,16 +142,22 @@ impl Record {
         let lines = Lines::open(folder, run)?;
         let mut settled = vec![None; lines.header.rows as usize];
         for line in lines {
-            let (row, print) = match line? {
-                Line::Done(done) if wanted(&done) => (done.row, Some(Fingerprint::of(&Address::told(&done.address)))),
+            let (row, now) = match line? {
+                Line::Done(done) if wanted(&done) => {
+                    (done.row, Some((Fingerprint::of(&Address::told(&done.address)), done.outcome)))
+                }
                 Line::Intent { intent: row, .. } | Line::Done(Done { row, .. }) => (row, None),
-                Line::Retry { .. } | Line::Ended { .. } => continue,
+                Line::Retry { .. } => {
+                    settled.iter_mut().for_each(|row| *row = row.filter(|(_, outcome)| *outcome != Outcome::Failed));
+                    continue;
+                }
+                Line::Ended { .. } => continue,
             };
             if let Some(known) = settled.get_mut(row as usize) {
-                *known = print;
+                *known = now;
             }
         }
-        let mut settled: Vec<_> = settled.into_iter().flatten().collect();
+        let mut settled: Vec<_> = settled.into_iter().flatten().map(|(print, _)| print).collect();
         settled.sort_unstable();
         Ok(settled)
     }

@@ -13,8 +13,12 @@ use crate::model::{Address, DomainName, Mailbox, Status};
 use crate::output::Outcome;
 use crate::provider::Provider;
 
-/// How often a listing that lags is read before it is given up.
+/// How often a listing that lags is read before it is given up, each time after twice as long.
 const LOOKS: u32 = 4;
+
+/// How long that takes, in polls. At LiteMail, which is asked each minute, it is a quarter of an hour; what is not there
+/// after some minutes was not made, as far as its pages tell, but it is for a person to order it again.
+const POLLS: u32 = (1 << LOOKS) - 2;
 
 /// Domains in one wave, from which one listing of everything is cheaper.
 const DOMAINS: usize = 20;
@@ -64,7 +68,7 @@ impl Run<'_> {
     /// something is to be made again, or where a listing lags, it is read more than once.
     async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> (Vec<(Job, Mailbox)>, Result<()>) {
         let enough = match self.options.verb {
-            _ if self.provider.spec().rules.listing_lags => LOOKS,
+            _ if self.provider.spec().rules.listing_lags && !open.values().all(Job::is_wanted_again) => LOOKS,
             // A host that was too slow to answer may still be at it: two looks, some time apart, tell more than one.
             Verb::Create => 2,
             Verb::Update | Verb::Passwd | Verb::Delete => 1,
@@ -112,7 +116,7 @@ impl Run<'_> {
                 match was_before {
                     // A second request would have set them, and the first one's answer was lost.
                     Some(false) if !job.new.extras().is_met_by(&mailbox) => {
-                        self.ready.push_back(Item::Send(job.complete(mailbox)));
+                        self.complete(job, mailbox);
                     }
                     Some(false) => self.finish(&job, told(Outcome::Created, mailbox)),
                     Some(true) => self.finish(&job, told(Outcome::Exists, mailbox)),
@@ -132,8 +136,14 @@ impl Run<'_> {
     /// Says of a mailbox that is not there what that means.
     fn judge_missing(&mut self, job: Job) {
         match self.options.verb {
-            Verb::Create if self.provider.spec().rules.listing_lags => {
-                self.leave(&job, "its answer was lost, and it is not there yet".to_owned());
+            Verb::Create if self.provider.spec().rules.listing_lags && !job.is_wanted_again() => {
+                let waited = self.options.poll * POLLS;
+                if waited.is_zero() {
+                    return self.leave(&job, "its answer was lost, and it is not there yet".to_owned());
+                }
+                let why = format!("its answer was lost, and {} s later it was not there", waited.as_secs_f32());
+                let error = Error::new(Kind::Network, why).effect(Effect::Unknown);
+                self.finish(&job, Fate::failed(error));
             }
             Verb::Delete => self.finish(&job, Fate::gone()),
             Verb::Create | Verb::Update | Verb::Passwd => self.again(job),
@@ -145,12 +155,8 @@ impl Run<'_> {
         if job.attempts >= ATTEMPTS {
             return self.give_up(&job);
         }
-        // Nobody had it after the first request, so whoever has it later has it from this run.
-        if self.options.verb == Verb::Create
-            && !std::mem::replace(&mut job.was_absent, true)
-            && let Some(journal) = self.journal
-        {
-            journal.append(&job.intent());
+        if self.options.verb == Verb::Create {
+            self.was_absent(&mut job);
         }
         self.ready.push_back(Item::Send(job));
     }

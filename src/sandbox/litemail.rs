@@ -25,6 +25,9 @@ const PAGE: usize = 2;
 /// Thirty days, in seconds: how far off a renewal is.
 const RENEWAL: u64 = 30 * 24 * 60 * 60;
 
+/// How many listings do not show a mailbox yet.
+const LATE: &str = "late";
+
 type Shared = State<Arc<Store>>;
 type Params = Query<Map<String, Value>>;
 
@@ -199,9 +202,15 @@ async fn list_mailboxes(State(store): Shared, headers: HeaderMap, Query(query): 
                     mailbox.status = "active".to_owned();
                 }
             }
-            let here = account.mailboxes.iter().filter(|m| m.domain == domain.name);
+            let is_late = |mailbox: &Mailbox| mailbox.extra.get(LATE).is_some_and(|left| left.as_u64() > Some(0));
+            let here = account.mailboxes.iter().filter(|m| m.domain == domain.name && !is_late(m));
             let mut row = domain_json(account, domain);
             row["mailboxes"] = here.map(|mailbox| listed_json(account, mailbox)).collect();
+            for mailbox in account.mailboxes.iter_mut().filter(|m| m.domain == domain.name) {
+                if let Some(left) = mailbox.extra.get_mut(LATE) {
+                    *left = left.as_u64().unwrap_or(0).saturating_sub(1).into();
+                }
+            }
             rows.push(row);
         }
         data["purchasedMailboxes"] = 100.into();
@@ -253,8 +262,10 @@ fn add(account: &mut Account, all: Vec<Wanted>) -> Result<Vec<Value>, Refusal> {
     }
     let mut made = Vec::new();
     for new in fresh {
+        let lag = account.lag;
         let mailbox = account.add_mailbox(&new.local, &new.domain, None);
         (mailbox.first, mailbox.last) = (new.first, new.last);
+        mailbox.extra.insert(LATE.to_owned(), lag.into());
         mailbox.status = "pending".to_owned();
         let mailbox = mailbox.clone();
         made.push(assigned_json(account, &mailbox));

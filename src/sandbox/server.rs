@@ -131,6 +131,11 @@ impl Sandbox {
         self.shared.store.with(provider, |account| account.accepts_repeats = true);
     }
 
+    /// Lets so many listings not show a new mailbox yet, at LiteMail: it sets them up after its answer.
+    pub fn lag(&self, listings: u64) {
+        self.shared.store.with(ProviderId::Litemail, |account| account.lag = listings);
+    }
+
     /// Lets an hour pass at a provider, and its clock run as ours does from then on.
     pub fn run_clock(&self, provider: ProviderId) {
         self.shared.store.with(provider, Account::run_clock);

@@ -32,6 +32,9 @@ pub(super) struct Account {
     /// Whether an address that is taken can be taken again.
     #[serde(skip)]
     pub(super) accepts_repeats: bool,
+    /// How many listings do not show a new mailbox yet.
+    #[serde(skip)]
+    pub(super) lag: u64,
     /// Since when its clock runs as ours does; `None`: a request that may change something takes a minute.
     #[serde(skip)]
     running: Option<Instant>,
@@ -106,6 +109,7 @@ impl Account {
             credentials: Vec::new(),
             extra: Map::new(),
             accepts_repeats: false,
+            lag: 0,
             running: None,
         };
         if provider == ProviderId::Mailinabox {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use mbx::bulk::Verb;
 use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
 use mbx::provider::{Provider, ProviderId};
 use mbx::sandbox::{Answer, Fault};
 
-use super::{engine, rows};
+use super::{Rig, Told, engine, options, rows};
 use crate::support::{Ctx, PASSWORD, at};
 
 /// Returns rows of two domains in turn, with names.
@@ -150,4 +151,51 @@ async fn a_quota_that_takes_a_second_request_is_set_after_a_lost_answer() {
         let held = ctx.provider.get_mailbox(&at(&address)).await.expect("it is there");
         assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648), "{done:?}");
     }
+}
+
+/// LiteMail shows a new mailbox after a while, and bills it: what has not come after that is for a person to order again.
+#[tokio::test]
+async fn what_a_lagging_listing_does_not_show_is_sent_again_by_a_retry_alone() {
+    const ROWS: usize = 10;
+    let ctx = Ctx::new(ProviderId::Litemail).await;
+    ctx.sandbox.run_clock(ctx.id);
+    let rows: String = (0..ROWS).map(|n| format!("user{n}@example.com,Ada,Byron\n")).collect();
+    let rig = Rig::new(&ctx, &("address,first_name,last_name\n".to_owned() + &rows));
+    // Five travel together: the first are lost on their way, the second are made and come to light very late.
+    ctx.sandbox.lag(5);
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/mailboxes", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/mailboxes", Answer::Cut).times(1));
+    let count = |told: &Told, outcome| told.rows.values().filter(|done| done.outcome == outcome).count();
+    let sent = || ctx.sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count();
+
+    let told = rig.run(&ctx, options(Verb::Create)).await;
+    assert_eq!((count(&told, Outcome::Failed), sent()), (ROWS, 2), "{:?}", told.rows);
+    let told = rig.run(&ctx, options(Verb::Create)).await;
+    assert_eq!((told.rows.len(), sent()), (0, 0), "a resumed run leaves them alone");
+    rig.retry();
+    let told = rig.run(&ctx, options(Verb::Create)).await;
+    assert_eq!((count(&told, Outcome::Created), sent()), (ROWS, 1), "{:?}", told.rows);
+    let held = ctx.sandbox.addresses(ctx.id);
+    assert_eq!(held.iter().filter(|address| address.starts_with("user")).count(), ROWS);
+}
+
+#[tokio::test]
+async fn a_retry_completes_what_was_made_by_half() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let rig = Rig::new(&ctx, "address,quota\nuser0@example.com,2147483648\nuser1@example.com,\n");
+    ctx.sandbox.fault(Fault::instead(Method::PUT, "/quota", Answer::status(422)).times(2));
+    let told = rig.run(&ctx, options(Verb::Create)).await;
+    let failed: Vec<_> = told.rows.values().filter(|done| done.outcome == Outcome::Failed).collect();
+    assert_eq!(failed.len(), 1, "{:?}", told.rows);
+    let before = rig.passwords();
+    assert_eq!(before.len(), 2, "what is there has a password");
+    rig.retry();
+    let told = rig.run(&ctx, options(Verb::Create)).await;
+    assert_eq!(told.rows.values().map(|done| done.outcome).collect::<Vec<_>>(), [Outcome::Created]);
+    assert_eq!(rig.passwords(), before);
+    for (address, password) in before {
+        assert!(ctx.sandbox.password_is(ctx.id, &address, &password), "{address}");
+    }
+    let held = ctx.provider.get_mailbox(&at("user0@example.com")).await.expect("it is there");
+    assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648));
 }

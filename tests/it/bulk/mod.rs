@@ -44,6 +44,18 @@ pub(crate) fn rows(count: usize) -> String {
     "address,password\n".to_owned() + &rows.collect::<String>()
 }
 
+/// Returns how a run flows.
+fn options(verb: Verb) -> Options {
+    Options {
+        concurrency: 8,
+        verb,
+        already_is_fine: true,
+        max_failures: None,
+        dry_run: false,
+        poll: Duration::from_millis(1),
+    }
+}
+
 /// Runs the engine over a file, without a journal.
 pub(crate) async fn engine(
     ctx: &Ctx,
@@ -57,14 +69,7 @@ pub(crate) async fn engine(
         Input::open(&path.to_string_lossy(), Verb::Create.columns(), Vec::new(), Select::default()).expect("it opens");
     let survey = input.survey(|_| Vec::new()).expect("it is read");
     assert_eq!(survey.troubles, []);
-    let mut options = Options {
-        concurrency: 8,
-        verb: Verb::Create,
-        already_is_fine: true,
-        max_failures: None,
-        dry_run: false,
-        poll: Duration::from_millis(1),
-    };
+    let mut options = options(Verb::Create);
     change(&mut options);
     let interrupt = Interrupt::default();
     let mut all = BTreeMap::new();
@@ -223,6 +228,12 @@ impl Rig {
                 .expect("it is written");
         }
         Told { stopped: report.stopped, rows }
+    }
+
+    /// Has the rows that failed tried again by the next run.
+    pub(crate) fn retry(&self) {
+        let journal = Journal::reopen(self.folder.path(), &self.header.run).expect("the journal opens");
+        journal.append(&journal::Line::Retry { retry: jiff::Timestamp::now() });
     }
 
     /// Returns the passwords it has written, by address in lower case; none where the provider takes none.
