@@ -3,11 +3,13 @@
 //! Hosts keep buckets, windows and sliding counts, and tell nothing of them but a wait in whole seconds. So the first
 //! refusal gives an estimate: what passed since the count began, by the time from there to the end of the hold. It may
 //! be far too low, after a small burst or a refusal by accident, or twice too high, when two windows were met at once.
-//! Therefore the rate then doubles quickly, until a second refusal confirms or corrects it. That costs hardly any time:
-//! what the host allows until then is used up, and it would have made us wait for the rest anyway. From there on
-//! requests follow each other evenly, a little below the limit, and the rate rises so slowly that a refusal comes once
-//! in half a minute at most; each one lowers it again.
+//! Therefore the rate then doubles quickly, until a second refusal confirms or corrects it: a bucket that was full when
+//! the rate came past its own is empty when it refuses, and its size is what passed before the first refusal. That costs
+//! hardly any time: what the host allows until then is used up, and it would have made us wait for the rest anyway. From
+//! there on requests follow each other evenly, a little below the limit, and the rate rises so slowly that a refusal
+//! comes once in half a minute at most; each one lowers it again.
 
+use std::f64::consts::LN_2;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,9 +30,6 @@ const HIGHER: f64 = 1.4;
 /// In which time the rate doubles while only one refusal was seen.
 const TRIAL: Duration = Duration::from_millis(300);
 
-/// In which time it doubles after two estimates that differ.
-const DOUBT: Duration = Duration::from_secs(20);
-
 /// In which time it doubles once it is known: three percent, the margin, in half a minute.
 const KNOWN: Duration = Duration::from_secs(600);
 
@@ -47,6 +46,8 @@ struct Rate {
     doubling: Duration,
     /// The lower one of the first two estimates.
     low: f64,
+    /// What passed before the first refusal: a burst that the host allows is no larger.
+    burst: f64,
 }
 
 impl Rate {
@@ -63,6 +64,13 @@ struct Count {
     passed: u32,
 }
 
+/// A refusal.
+#[derive(Clone, Copy)]
+struct Refused {
+    sent: Instant,
+    at: Instant,
+}
+
 /// What is known of a host's limit.
 pub(super) struct Limit {
     rate: Option<Rate>,
@@ -71,8 +79,8 @@ pub(super) struct Limit {
     before: Count,
     /// When the last request passed.
     latest: Instant,
-    /// When the running count met its first refusal.
-    refused: Option<Instant>,
+    /// When the running count met its first refusal, and when that request was sent.
+    refused: Option<Refused>,
     /// How many counts in a row have met nothing but refusals.
     misses: u32,
 }
@@ -115,7 +123,7 @@ impl Limit {
     pub(super) fn refuse(&mut self, sent: Instant, now: Instant) {
         if sent >= self.count.since {
             self.count.passed = self.count.passed.saturating_sub(1);
-            self.refused.get_or_insert(now);
+            self.refused.get_or_insert(Refused { sent, at: now });
         }
     }
 
@@ -124,8 +132,8 @@ impl Limit {
         SECOND * (1 << self.misses.min(6))
     }
 
-    /// Returns what the running count tells, which was refused at `refused` and held until `held`.
-    fn learn(&self, refused: Instant, held: Instant) -> Option<Rate> {
+    /// Returns what the running count tells, which was refused and held until `held`.
+    fn learn(&self, refused: Refused, held: Instant) -> Option<Rate> {
         let is_miss = self.count.passed == 0;
         let Count { since, passed } = if is_miss { self.before } else { self.count };
         if passed == 0 {
@@ -133,23 +141,41 @@ impl Limit {
         }
         let spent = held.saturating_duration_since(since).saturating_sub(SECOND).max(SECOND);
         let estimate = MARGIN * f64::from(passed) / spent.as_secs_f64();
-        let known = self.rate.and_then(|rate| Some((rate, rate.at(refused)?)));
+        let burst = self.rate.map_or(f64::from(passed), |rate| rate.burst);
+        let known = self.rate.and_then(|rate| Some((rate, rate.at(refused.sent)?)));
         let (start, doubling, low) = match known {
             None => (estimate, TRIAL, estimate),
             // The hold was too short: the estimate before was made of the same count, and too high.
             Some((rate, _)) if is_miss => (rate.start.min(estimate), rate.doubling, rate.low.min(estimate)),
-            Some((rate, _)) if rate.doubling == TRIAL => {
+            Some((rate, last)) if rate.doubling == TRIAL => {
                 let low = rate.low.min(estimate);
-                if estimate > HIGHER * rate.low { (estimate, DOUBT, low) } else { (low, KNOWN, low) }
+                let start = if estimate > HIGHER * rate.low { low.max(MARGIN * refill(last, burst)) } else { low };
+                (start, KNOWN, low)
             }
             Some((rate, last)) => {
-                let ran = refused.saturating_duration_since(since).as_secs_f64();
-                let waited = held.saturating_duration_since(refused).as_secs_f64();
+                let ran = refused.at.saturating_duration_since(since).as_secs_f64();
+                let waited = held.saturating_duration_since(refused.at).as_secs_f64();
                 // Refused so soon, it was far too fast. Else the rate was right over the whole stretch with its hold.
                 let right = if ran < 2.0 * waited { rate.low.max(last / 2.0) } else { last * ran / (ran + waited) };
-                (right.min(MARGIN * last), KNOWN, rate.low)
+                // Unless what was too much has emptied a bucket.
+                let refill = MARGIN * (last - burst / ran);
+                (right.max(refill).min(MARGIN * last), KNOWN, rate.low)
             }
         };
-        Some(Rate { start: start.max(SLOWEST), since: held, doubling, low })
+        Some(Rate { start: start.max(SLOWEST), since: held, doubling, low, burst })
     }
+}
+
+/// Returns how fast a bucket is refilled that holds so many requests, was full when the trial came past that rate, and
+/// was empty when it had come to `last`.
+fn refill(last: f64, holds: f64) -> f64 {
+    // What is sent beyond the refill, from one rate to the other, of a rate that doubles in the time of the trial.
+    let beyond = |refill: f64| TRIAL.as_secs_f64() / LN_2 * (last - refill - refill * (last / refill).ln());
+    // It falls as the refill rises, and is nothing at `last`.
+    let (mut low, mut high) = (0.0, last);
+    while high - low > last / 1000.0 {
+        let middle = f64::midpoint(low, high);
+        if beyond(middle) > holds { low = middle } else { high = middle }
+    }
+    low
 }
