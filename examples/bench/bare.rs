@@ -128,6 +128,7 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
         sink: None,
         record: None,
         interrupt: &interrupt,
+        notice: &|_| (),
     };
     let options = Options {
         verb: Verb::Create,

@@ -73,6 +73,7 @@ pub(super) struct Run<'a> {
     pub(super) options: Options,
     pub(super) journal: Option<&'a Journal>,
     pub(super) interrupt: &'a Interrupt,
+    pub(super) notice: &'a dyn Fn(&str),
     pub(super) tell: &'a mut dyn FnMut(&Done, Option<&Mailbox>),
     pub(super) began: Moment,
     pub(super) ready: VecDeque<Item>,
@@ -94,7 +95,7 @@ pub async fn run(
     options: Options,
     tell: &mut dyn FnMut(&Done, Option<&Mailbox>),
 ) -> Result<Report> {
-    let Ends { size, journal, record, interrupt, .. } = ends;
+    let Ends { size, journal, record, interrupt, notice, .. } = ends;
     interrupt.listen();
     let summary = record.map_or_else(|| Summary::new(size.0), Record::summary);
     let began = record.map_or_else(Moment::now, |record| Moment::at(record.header.started));
@@ -108,6 +109,7 @@ pub async fn run(
         provider,
         journal,
         interrupt,
+        notice,
         tell,
         began,
         ready: VecDeque::new(),

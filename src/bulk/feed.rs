@@ -79,7 +79,7 @@ impl Scope {
 impl<'a> Feeder<'a> {
     /// Begins to read; `group` rows are made ready at a time.
     pub(super) fn new(provider: &'a Checked, options: &Options, ends: Ends<'a>, group: usize) -> Result<Self> {
-        let Ends { input, size, journal, sink, record, interrupt: _ } = ends;
+        let Ends { input, size, journal, sink, record, interrupt: _, notice: _ } = ends;
         let Options { verb, dry_run, .. } = *options;
         let (rows, longest, scope) = (input.rows()?, size.0 as usize + LONGER, Scope::of(size));
         let before = HashMap::new();

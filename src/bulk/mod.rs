@@ -126,6 +126,8 @@ pub struct Ends<'a> {
     pub record: Option<&'a Record>,
     /// Who may ask for an early end.
     pub interrupt: &'a Interrupt,
+    /// Hears why nothing happens for long.
+    pub notice: &'a dyn Fn(&str),
 }
 
 /// How many rows came to what.

@@ -1,6 +1,7 @@
 //! Doubts: requests whose answers were lost, settled together by one listing. The table is in the module above.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 
@@ -19,6 +20,9 @@ const LOOKS: u32 = 4;
 /// How long that takes, in polls. At LiteMail, which is asked each minute, it is a quarter of an hour; what is not there
 /// after some minutes was not made, as far as its pages tell, but it is for a person to order it again.
 const POLLS: u32 = (1 << LOOKS) - 2;
+
+/// From how long on people are told what is waited for.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Domains in one wave, from which one listing of everything is cheaper.
 const DOMAINS: usize = 20;
@@ -73,6 +77,13 @@ impl Run<'_> {
             Verb::Create => 2,
             Verb::Update | Verb::Passwd | Verb::Delete => 1,
         };
+        let longest = self.options.poll * POLLS;
+        if enough == LOOKS && longest >= LONG {
+            let (count, minutes) = (open.len(), longest.as_secs().div_ceil(60));
+            (self.notice)(&format!(
+                "answers were lost ({count}); looking for what they made, for {minutes} minutes at most"
+            ));
+        }
         let (mut found, mut seen) = (Vec::new(), 0);
         for look in 1..=LOOKS {
             let mut listing = self.provider.list_mailboxes(domain);

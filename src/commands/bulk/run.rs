@@ -213,6 +213,12 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         sink,
         record: record.as_ref(),
         interrupt: &app.interrupt,
+        notice: &|text| {
+            shown.borrow_mut().write(|_| {
+                app.out.note(text);
+                Ok(())
+            });
+        },
     };
     // Rows that happen together are written together: a write a row would take longer than the rest of its work.
     let flush = async {

@@ -1,8 +1,9 @@
 //! The engine alone, without a journal: what becomes of a row by each kind of answer, and when a run ends early.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use mbx::bulk::Verb;
+use mbx::bulk::{Options, Verb};
 use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
@@ -198,4 +199,16 @@ async fn a_retry_completes_what_was_made_by_half() {
     }
     let held = ctx.provider.get_mailbox(&at("user0@example.com")).await.expect("it is there");
     assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648));
+}
+
+#[tokio::test]
+async fn a_long_wait_is_announced() {
+    let ctx = Ctx::new(ProviderId::Litemail).await;
+    ctx.sandbox.run_clock(ctx.id);
+    ctx.sandbox.fault(Fault::after(Method::POST, "/mailboxes", Answer::Cut).times(1));
+    let rig = Rig::new(&ctx, "address,first_name,last_name\nada@example.com,Ada,Byron\n");
+    let poll = Duration::from_secs(60);
+    let told = rig.run(&ctx, Options { poll, ..options(Verb::Create) }).await;
+    assert_eq!(told.notices, ["answers were lost (1); looking for what they made, for 14 minutes at most"]);
+    assert_eq!(told.rows["ada@example.com"].outcome, Outcome::Created, "it was found at once");
 }

@@ -7,6 +7,7 @@ mod engine;
 mod faults;
 mod runs;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -84,6 +85,7 @@ pub(crate) async fn engine(
         sink: None,
         record: None,
         interrupt: &interrupt,
+        notice: &|_| (),
     };
     let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
     (report, all)
@@ -153,10 +155,11 @@ pub(crate) struct Rig {
     header: Header,
 }
 
-/// What a run came to, and what it told of each row.
+/// What a run came to, what it told of each row, and why it took long.
 pub(crate) struct Told {
     pub(crate) stopped: Option<Error>,
     pub(crate) rows: BTreeMap<String, Done>,
+    pub(crate) notices: Vec<String>,
 }
 
 /// Makes up a password that is not the same twice.
@@ -208,6 +211,7 @@ impl Rig {
             (Journal::begin(folder, &self.header).expect("the journal begins"), None, sink)
         };
         let interrupt = Interrupt::default();
+        let notices = RefCell::new(Vec::new());
         let ends = Ends {
             input: &self.input,
             size: self.size,
@@ -215,6 +219,7 @@ impl Rig {
             sink,
             record: record.as_ref(),
             interrupt: &interrupt,
+            notice: &|text| notices.borrow_mut().push(text.to_owned()),
         };
         let mut rows = BTreeMap::new();
         let mut tell = |done: &Done, _: Option<&Mailbox>| {
@@ -227,7 +232,7 @@ impl Rig {
             sink::strike(out, &Record::settled(folder, run, Done::wastes_password).expect("it is read"))
                 .expect("it is written");
         }
-        Told { stopped: report.stopped, rows }
+        Told { stopped: report.stopped, rows, notices: notices.into_inner() }
     }
 
     /// Has the rows that failed tried again by the next run.
