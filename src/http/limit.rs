@@ -28,7 +28,7 @@ const SLOWEST: f64 = 1.0 / 3.0;
 const HIGHER: f64 = 1.4;
 
 /// In which time the rate doubles while only one refusal was seen.
-const TRIAL: Duration = Duration::from_millis(300);
+const TRIAL: Duration = Duration::from_millis(500);
 
 /// In which time it doubles once it is known: three percent, the margin, in half a minute.
 const KNOWN: Duration = Duration::from_secs(600);
