@@ -134,6 +134,7 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
         verb: Verb::Create,
         concurrency,
         already_is_fine: false,
+        adopts: false,
         max_failures: None,
         dry_run: false,
         poll: Duration::ZERO,

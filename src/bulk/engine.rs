@@ -10,12 +10,13 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::task::yield_now;
 
 use super::feed::{Feeder, Item};
+use super::job::{Job, send};
 use super::journal::{Done, Journal, Line};
 use super::record::Record;
 use super::{Ends, Fate, Interrupt, Options, Report, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Moment;
-use crate::model::{DomainName, Mailbox, NewMailbox};
+use crate::model::{DomainName, Mailbox};
 use crate::output::Outcome;
 use crate::provider::{Checked, Op, Provider};
 
@@ -29,43 +30,6 @@ const GROUP: std::ops::RangeInclusive<usize> = 256..=4096;
 /// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
 /// the memory.
 const WAVE: usize = 4096;
-
-/// A row on its way.
-pub(super) struct Job {
-    pub(super) row: u32,
-    pub(super) line: u64,
-    pub(super) new: NewMailbox,
-    /// Whether it is sure that it was not there before this run.
-    pub(super) was_absent: bool,
-    /// Whether the listing from before this run did not show it, which proves little where listings lag.
-    pub(super) unlisted: bool,
-    /// Whether a request for it may have been carried out.
-    pub(super) doubted: bool,
-    /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
-    pub(super) alone: bool,
-    /// Whether a person wants it tried again, after all that looking could tell of it.
-    pub(super) is_retry: bool,
-    /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
-    pub(super) half_made: Option<Box<Mailbox>>,
-    /// How often it was sent by this process.
-    pub(super) attempts: u32,
-}
-
-impl Job {
-    /// Returns whether a person wants it sent again if it is not there.
-    pub(super) fn is_wanted_again(&self) -> bool {
-        self.is_retry && self.attempts == 0
-    }
-
-    pub(super) fn intent(&self) -> Line {
-        Line::Intent {
-            intent: self.row,
-            line: self.line,
-            address: self.new.address.to_string(),
-            absent: self.was_absent,
-        }
-    }
-}
 
 /// A run.
 pub(super) struct Run<'a> {
@@ -138,7 +102,7 @@ impl Run<'_> {
                 while air.len() < self.options.concurrency
                     && let Some(jobs) = self.next_jobs(rows_left)
                 {
-                    let mut request = Box::pin(send(self.provider, self.options.verb, jobs));
+                    let mut request = Box::pin(send(self.provider, jobs));
                     // It leaves now, before the answers that have come meanwhile are taken in: what they take would add
                     // to the time of every request, and all would come back at the same time again.
                     match poll!(&mut request) {
@@ -226,7 +190,7 @@ impl Run<'_> {
             match self.ready.pop_front()? {
                 Item::Done(job, fate) => self.finish(&job, *fate),
                 Item::Doubt(job) => self.doubts.push(job),
-                Item::Send(job) => match self.closed.get(job.new.address.domain()) {
+                Item::Send(job) => match self.closed.get(job.new.address.domain()).filter(|_| job.makes()) {
                     Some(reason) => {
                         let mut error = reason.clone();
                         error.message = format!("not tried: {}", error.message);
@@ -268,7 +232,7 @@ impl Run<'_> {
             Ok(fate) => return self.finish(&job, fate),
             Err(error) => error,
         };
-        let verb = self.options.verb;
+        let verb = job.verb;
         if error.kind == Kind::Interrupted {
             // Left to the resumed run, which looks: half of it may have been sent.
             return;
@@ -281,6 +245,7 @@ impl Run<'_> {
             return match outcome {
                 // It may be so because an earlier request was carried out after all.
                 Outcome::Exists if job.doubted => self.doubts.push(job),
+                Outcome::Exists => self.exists(job, None),
                 Outcome::Absent if job.doubted => self.finish(&job, Fate::gone()),
                 outcome => self.finish(&job, Fate::of(outcome)),
             };
@@ -314,13 +279,28 @@ impl Run<'_> {
 
     /// Makes ready what is still to be set on a mailbox that this run has made.
     pub(super) fn complete(&mut self, mut job: Job, made: Mailbox) {
-        self.was_absent(&mut job);
+        self.was_there(&mut job, false);
         self.ready.push_back(Item::Send(Job { half_made: Some(Box::new(made)), alone: true, ..job }));
     }
 
-    /// Writes down that nobody had the address before this run, so that whoever has it now has it from this run.
-    pub(super) fn was_absent(&self, job: &mut Job) {
-        if !std::mem::replace(&mut job.was_absent, true)
+    /// Says of a mailbox that was there before its create what that means.
+    pub(super) fn exists(&mut self, mut job: Job, mailbox: Option<Mailbox>) {
+        if !self.options.adopts {
+            return self.finish(&job, Fate { mailbox, ..Fate::of(Outcome::Exists) });
+        }
+        self.was_there(&mut job, true);
+        let job = Job { doubted: false, attempts: 0, ..job.adopt() };
+        match mailbox {
+            Some(mailbox) => self.judge(job, mailbox),
+            // One look for many tells which of them need a request.
+            None => self.doubts.push(job),
+        }
+    }
+
+    /// Writes down whether somebody had the address before this run. Where nobody had, whoever has it now has it from
+    /// this run.
+    pub(super) fn was_there(&self, job: &mut Job, was_there: bool) {
+        if job.was_there.replace(was_there) != Some(was_there)
             && let Some(journal) = self.journal
         {
             journal.append(&job.intent());
@@ -351,33 +331,6 @@ impl Run<'_> {
                 let rows = if failures == 1 { "a row" } else { "rows" };
                 self.stop(Error::new(Kind::Partial, format!("stopped after {failures} failed {rows}")));
             }
-        }
-    }
-}
-
-/// Sends one request. Its results are in the order of the rows.
-async fn send(provider: &Checked, verb: Verb, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Fate>>>) {
-    let results = if let [job] = &jobs[..] {
-        Ok(vec![match &job.half_made {
-            Some(made) => set_extras(provider, &job.new, made).await.map(Fate::created),
-            None => verb.send(provider, &job.new).await,
-        }])
-    } else {
-        let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
-        let results = provider.create_mailboxes(&batch).await;
-        results.map(|results| results.into_iter().map(|result| result.map(Fate::created)).collect())
-    };
-    (jobs, results)
-}
-
-/// Sets what a mailbox that this run has made still lacks.
-async fn set_extras(provider: &Checked, new: &NewMailbox, made: &Mailbox) -> Result<Mailbox> {
-    match provider.update_mailbox(&new.address, &new.extras()).await {
-        Ok(now) => Ok(Mailbox { quota: now.quota, admin: now.admin, ..made.clone() }),
-        Err(error) if error.kind == Kind::Interrupted => Err(error),
-        Err(mut error) => {
-            error.message = format!("{} was created, but {}", new.address, error.message);
-            Err(error.effect(Effect::Partial))
         }
     }
 }

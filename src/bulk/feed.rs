@@ -47,6 +47,7 @@ pub(super) struct Feeder<'a> {
     sink: Option<Sink>,
     record: Option<&'a Record>,
     verb: Verb,
+    adopts: bool,
     dry_run: bool,
     /// How many rows are made ready at a time: what one flush to the disk is shared by.
     group: usize,
@@ -80,10 +81,10 @@ impl<'a> Feeder<'a> {
     /// Begins to read; `group` rows are made ready at a time.
     pub(super) fn new(provider: &'a Checked, options: &Options, ends: Ends<'a>, group: usize) -> Result<Self> {
         let Ends { input, size, journal, sink, record, interrupt: _, notice: _ } = ends;
-        let Options { verb, dry_run, .. } = *options;
+        let Options { verb, adopts, dry_run, .. } = *options;
         let (rows, longest, scope) = (input.rows()?, size.0 as usize + LONGER, Scope::of(size));
         let before = HashMap::new();
-        Ok(Feeder { provider, rows, journal, sink, record, verb, dry_run, group, longest, scope, before })
+        Ok(Feeder { provider, rows, journal, sink, record, verb, adopts, dry_run, group, longest, scope, before })
     }
 
     /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
@@ -132,11 +133,15 @@ impl<'a> Feeder<'a> {
         let is_listed = before.map(|all| !all.is_empty() && all.binary_search(&Fingerprint::of(&new.address)).is_ok());
         // Where a listing lags, what it does not show may be there all the same.
         let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
+        // What is there now may come of an earlier part of the run, which has taken a password for it.
+        let is_fresh = !was_sent && !self.sink.as_ref().is_some_and(|sink| sink.knows(&new.address));
+        let was_there = state.was_there().or(was_there.filter(|there| is_fresh || !there));
         let mut job = Job {
             row: number,
             line,
             new,
-            was_absent: self.verb == Verb::Create && (state.is_absent() || was_there == Some(false)),
+            verb: self.verb,
+            was_there: was_there.filter(|_| self.verb == Verb::Create),
             unlisted: is_listed == Some(false),
             doubted: was_sent,
             is_retry: matches!(state, State::Retried { .. }),
@@ -144,8 +149,10 @@ impl<'a> Feeder<'a> {
             half_made: None,
             attempts: 0,
         };
-        let has_password = self.sink.as_ref().is_some_and(|sink| sink.knows(&job.new.address));
-        if let Some(was_there) = was_there.filter(|_| !was_sent && !has_password)
+        if self.adopts && job.was_there == Some(true) {
+            return Ok(Item::Doubt(job.adopt()));
+        }
+        if let Some(was_there) = was_there.filter(|_| is_fresh)
             && let Some(fate) = self.verb.needs_none(&job, was_there)
         {
             return Ok(Item::Done(job, Box::new(fate)));

@@ -61,6 +61,9 @@ pub struct RunOptions {
     /// Whether a mailbox that was there before its create, or was not there before its delete, is no failure.
     #[serde(default)]
     pub already_is_fine: bool,
+    /// Whether a mailbox that was there before its create is changed to what its row asks for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopts: bool,
     /// Where generated passwords go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_out: Option<PathBuf>,
@@ -107,9 +110,9 @@ pub enum Line {
         line: u64,
         /// The address it asks for.
         address: String,
-        /// Whether it is sure that nobody had it before this run.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        absent: bool,
+        /// Whether somebody had it before this run, where that is sure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was_there: Option<bool>,
     },
     /// What became of a row.
     Done(Done),

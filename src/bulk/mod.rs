@@ -19,8 +19,9 @@
 //! | delete | there | | it is sent again |
 //!
 //! What was there before is known from a listing that is taken before the first request of a domain, unless that would
-//! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it. Where a
-//! listing lags, what it does not show may be there all the same, and the creation time has to tell.
+//! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it. Where
+//! mailboxes that were there before their create are to be changed to what is asked for, those rows become updates: one
+//! listing for many of them tells which need a request. Where a listing lags, what it does not show may be there all the same, and the creation time has to tell.
 
 pub mod input;
 pub mod journal;
@@ -29,6 +30,7 @@ pub mod sink;
 
 mod engine;
 mod feed;
+mod job;
 mod settle;
 mod verb;
 
@@ -39,9 +41,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use self::engine::Job;
 pub use self::engine::run;
 use self::input::Input;
+use self::job::Job;
 use self::journal::Journal;
 use self::record::Record;
 use self::sink::Sink;
@@ -104,6 +106,8 @@ pub struct Options {
     pub concurrency: usize,
     /// Whether a mailbox that was there before its create, or was not there before its delete, is no failure.
     pub already_is_fine: bool,
+    /// Whether a mailbox that was there before its create is changed to what its row asks for.
+    pub adopts: bool,
     /// After how many failures nothing more is sent.
     pub max_failures: Option<u32>,
     /// Whether requests are only shown.

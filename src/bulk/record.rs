@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::journal::{Done, Header, Line, path_of};
-use super::{Fingerprint, Summary};
+use super::{Fingerprint, Summary, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::Address;
 use crate::output::Outcome;
@@ -18,37 +18,37 @@ pub enum State {
     Open,
     /// A request may have left, and nothing is known of it.
     Sent {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
+        /// Whether somebody had the address before this run, where that is sure.
+        was_there: Option<bool>,
     },
     /// Looking could not settle what became of it.
     Unknown {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
+        /// Whether somebody had the address before this run, where that is sure.
+        was_there: Option<bool>,
     },
     /// The row is done.
     Done(Outcome),
     /// The row has failed, and something of it may be there all the same.
     Halfway {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
+        /// Whether somebody had the address before this run, where that is sure.
+        was_there: Option<bool>,
     },
     /// It is to be tried again after that: looked for, and sent if it is not there.
     Retried {
-        /// Whether it is sure that nobody had the address before this run.
-        absent: bool,
+        /// Whether somebody had the address before this run, where that is sure.
+        was_there: Option<bool>,
     },
 }
 
 impl State {
-    /// Returns whether it is sure that nobody had the address before this run.
-    pub(super) fn is_absent(self) -> bool {
+    /// Returns whether somebody had the address before this run, where that is sure.
+    pub(super) fn was_there(self) -> Option<bool> {
         match self {
-            State::Open | State::Done(_) => false,
-            State::Sent { absent }
-            | State::Unknown { absent }
-            | State::Halfway { absent }
-            | State::Retried { absent } => absent,
+            State::Open | State::Done(_) => None,
+            State::Sent { was_there }
+            | State::Unknown { was_there }
+            | State::Halfway { was_there }
+            | State::Retried { was_there } => was_there,
         }
     }
 
@@ -56,7 +56,7 @@ impl State {
     fn retried(self) -> Self {
         match self {
             State::Done(Outcome::Failed) => State::Open,
-            State::Halfway { absent } => State::Retried { absent },
+            State::Halfway { was_there } => State::Retried { was_there },
             other => other,
         }
     }
@@ -69,15 +69,20 @@ impl Done {
     }
 
     /// Returns whether a password that was made up for the row has surely become nobody's.
-    pub fn wastes_password(&self) -> bool {
-        matches!(self.outcome, Outcome::Exists | Outcome::Failed) && !self.touched
+    pub fn wastes_password(&self, verb: Verb) -> bool {
+        match self.outcome {
+            Outcome::Exists | Outcome::Failed => !self.touched,
+            // It was there before its create, and has kept its password.
+            Outcome::Updated | Outcome::Unchanged => verb == Verb::Create,
+            _ => false,
+        }
     }
 
     /// Returns how far this brings a row that has come as far as `before`.
     fn state(&self, before: State) -> State {
         match self.outcome {
-            Outcome::Unknown => State::Unknown { absent: before.is_absent() },
-            Outcome::Failed if self.touched => State::Halfway { absent: before.is_absent() },
+            Outcome::Unknown => State::Unknown { was_there: before.was_there() },
+            Outcome::Failed if self.touched => State::Halfway { was_there: before.was_there() },
             outcome => State::Done(outcome),
         }
     }
@@ -103,9 +108,9 @@ impl Record {
         let mut ended = false;
         for line in &mut lines {
             match line? {
-                Line::Intent { intent, absent, .. } => {
+                Line::Intent { intent, was_there, .. } => {
                     if let Some(state) = rows.get_mut(intent as usize) {
-                        *state = State::Sent { absent };
+                        *state = State::Sent { was_there };
                     }
                 }
                 Line::Done(done) => {

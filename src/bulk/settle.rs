@@ -72,6 +72,8 @@ impl Run<'_> {
     /// something is to be made again, or where a listing lags, it is read more than once.
     async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> (Vec<(Job, Mailbox)>, Result<()>) {
         let enough = match self.options.verb {
+            // It was there before this run, and every listing shows it.
+            Verb::Create if open.values().all(|job| job.verb == Verb::Update) => 1,
             _ if self.provider.spec().rules.listing_lags && !open.values().all(Job::is_wanted_again) => LOOKS,
             // A host that was too slow to answer may still be at it: two looks, some time apart, tell more than one.
             Verb::Create => 2,
@@ -112,30 +114,30 @@ impl Run<'_> {
     }
 
     /// Says of a mailbox that is there what that means.
-    fn judge(&mut self, job: Job, mailbox: Mailbox) {
+    pub(super) fn judge(&mut self, job: Job, mailbox: Mailbox) {
         let told = |outcome, mailbox| Fate { mailbox: Some(mailbox), ..Fate::of(outcome) };
-        match self.options.verb {
+        match job.verb {
             Verb::Create => {
-                let was_before = match self.provider.made(&mailbox, self.began) {
-                    _ if job.was_absent => Some(false),
+                let was_there = job.was_there.or_else(|| match self.provider.made(&mailbox, self.began) {
                     Made::Before => Some(true),
                     Made::Since => Some(false),
                     // Nobody else has made it within the seconds after the listing.
                     Made::About if job.unlisted => Some(false),
                     Made::About | Made::Untold => None,
-                };
-                match was_before {
+                });
+                match was_there {
                     // A second request would have set them, and the first one's answer was lost.
                     Some(false) if !job.new.extras().is_met_by(&mailbox) => {
                         self.complete(job, mailbox);
                     }
                     Some(false) => self.finish(&job, told(Outcome::Created, mailbox)),
-                    Some(true) => self.finish(&job, told(Outcome::Exists, mailbox)),
+                    Some(true) => self.exists(job, Some(mailbox)),
                     None => self.leave(&job, "it is there, but whether this run made it cannot be told".to_owned()),
                 }
             }
             Verb::Update if job.new.as_change().is_met_by(&mailbox) => {
-                self.finish(&job, told(Outcome::Updated, mailbox));
+                let outcome = if job.doubted { Outcome::Updated } else { Outcome::Unchanged };
+                self.finish(&job, told(outcome, mailbox));
             }
             Verb::Delete if mailbox.status == Status::Ending => {
                 self.finish(&job, told(Outcome::Scheduled, mailbox));
@@ -146,7 +148,7 @@ impl Run<'_> {
 
     /// Says of a mailbox that is not there what that means.
     fn judge_missing(&mut self, job: Job) {
-        match self.options.verb {
+        match job.verb {
             Verb::Create if self.provider.spec().rules.listing_lags && !job.is_wanted_again() => {
                 let waited = self.options.poll * POLLS;
                 if waited.is_zero() {
@@ -166,8 +168,8 @@ impl Run<'_> {
         if job.attempts >= ATTEMPTS {
             return self.give_up(&job);
         }
-        if self.options.verb == Verb::Create {
-            self.was_absent(&mut job);
+        if job.verb == Verb::Create {
+            self.was_there(&mut job, false);
         }
         self.ready.push_back(Item::Send(job));
     }
@@ -178,7 +180,7 @@ impl Run<'_> {
             let message = format!("it {what}: its answer was lost {ATTEMPTS} times, and looking showed it undone");
             Fate::failed(Error::new(Kind::Network, message))
         };
-        match self.options.verb {
+        match job.verb {
             Verb::Create => self.finish(job, undone("was not created")),
             Verb::Delete => self.finish(job, undone("was not deleted")),
             Verb::Update | Verb::Passwd => {

@@ -96,6 +96,8 @@ pub(crate) enum IfThere {
     Fail,
     /// Take them as they are
     Ok,
+    /// Change their names, quota and privilege to what their rows say; passwords stay
+    Update,
 }
 
 #[derive(Debug, Args)]
@@ -198,17 +200,18 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     let none = GenerateArgs::default();
     let start = match &verb {
         Verb::Create(CreateArgs { file, generate, if_exists, flow }) => {
-            Start { verb: bulk::Verb::Create, file, generate, already_is_fine: *if_exists == IfThere::Ok, flow }
+            let (already_is_fine, adopts) = (*if_exists != IfThere::Fail, *if_exists == IfThere::Update);
+            Start { verb: bulk::Verb::Create, file, generate, already_is_fine, adopts, flow }
         }
         Verb::Update(UpdateArgs { file, flow }) => {
-            Start { verb: bulk::Verb::Update, file, generate: &none, already_is_fine: false, flow }
+            Start { verb: bulk::Verb::Update, file, generate: &none, already_is_fine: false, adopts: false, flow }
         }
         Verb::Passwd(PasswdArgs { file, generate, flow }) => {
-            Start { verb: bulk::Verb::Passwd, file, generate, already_is_fine: false, flow }
+            Start { verb: bulk::Verb::Passwd, file, generate, already_is_fine: false, adopts: false, flow }
         }
         Verb::Delete(DeleteArgs { file, if_missing, flow }) => {
             let already_is_fine = *if_missing == IfMissing::Ok;
-            Start { verb: bulk::Verb::Delete, file, generate: &none, already_is_fine, flow }
+            Start { verb: bulk::Verb::Delete, file, generate: &none, already_is_fine, adopts: false, flow }
         }
         Verb::Check(args) => return check(app, args).await,
         Verb::Resume(args) => return again(app, args, false).await,
@@ -239,7 +242,7 @@ async fn check(app: &mut App, args: &CheckArgs) -> Result<()> {
     let survey = match &profile {
         Some(profile) => {
             let spec = adapters::spec(profile.provider);
-            input.survey(rules(args.verb, spec, profile.allow_unverified.value, args.generate_password))?
+            input.survey(rules(args.verb, spec, profile.allow_unverified.value, args.generate_password, false))?
         }
         None => input.survey(|_| Vec::new())?,
     };

@@ -35,6 +35,7 @@ pub(super) struct Start<'a> {
     pub(super) file: &'a FileArgs,
     pub(super) generate: &'a GenerateArgs,
     pub(super) already_is_fine: bool,
+    pub(super) adopts: bool,
     pub(super) flow: &'a FlowArgs,
 }
 
@@ -59,11 +60,14 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         }
     }
     let mut input = file.open(app, verb)?;
-    let survey = input.survey(rules(verb, spec, allow_unverified, *generates))?;
+    let survey = input.survey(rules(verb, spec, allow_unverified, *generates, start.adopts))?;
     accept(app, verb, &input, &survey)?;
     if survey.rows == 0 {
         app.out.note(&format!("{} has no rows", input.name));
         return app.out.all(&rows::BULK, Vec::<Row>::new()).await;
+    }
+    if start.adopts && spec.rules.takes_password() && !app.out.format.is_json() {
+        app.out.note("mailboxes that are there keep their passwords; `mbx bulk passwd` sets them");
     }
     ask(app, verb, spec, &profile, survey.rows).await?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -80,6 +84,7 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
             map: file.map.clone(),
             select: file.select(app),
             already_is_fine: start.already_is_fine,
+            adopts: start.adopts,
             password_out: password_out.as_ref().map(absolute),
             sandbox: profile.sandbox.value,
         },
@@ -120,13 +125,19 @@ pub(super) fn rules(
     spec: &'static Spec,
     allow_unverified: bool,
     generates: bool,
+    adopts: bool,
 ) -> impl FnMut(&mut NewMailbox) -> Vec<Problem> {
     let stand_in = SecretString::from("Stand-in-Passw0rd-20");
     move |new| {
         if generates && new.password.is_none() && spec.rules.takes_password() {
             new.password = Some(stand_in.clone());
         }
-        verb.problems(spec, new, allow_unverified)
+        let mut problems = verb.problems(spec, new, allow_unverified);
+        if adopts {
+            let more = Verb::Update.problems(spec, new, allow_unverified);
+            problems.extend(more.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>());
+        }
+        problems
     }
 }
 
@@ -187,6 +198,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         verb: header.verb,
         concurrency: pace.concurrency,
         already_is_fine: header.options.already_is_fine,
+        adopts: header.options.adopts,
         max_failures: if flow.on_error == OnError::Stop { Some(1) } else { flow.max_failures },
         dry_run: app.dry_run,
         poll: if app.no_wait { Duration::ZERO } else { pace.poll },
@@ -238,7 +250,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
     let mut report = report?;
     shown.and_then(|()| live.finish())?;
     if let (Some(path), false) = (&header.options.password_out, app.dry_run)
-        && let Err(error) = strike(app, path, &header.run)
+        && let Err(error) = strike(app, path, header)
     {
         report.stopped.get_or_insert(error);
     }
@@ -273,8 +285,8 @@ fn doing(verb: Verb) -> &'static str {
 }
 
 /// Takes the passwords out of the file that have become nobody's.
-fn strike(app: &App, path: &Path, run: &str) -> Result<()> {
-    let gone = Record::settled(&folder(app)?, run, Done::wastes_password)?;
+fn strike(app: &App, path: &Path, Header { run, verb, .. }: &Header) -> Result<()> {
+    let gone = Record::settled(&folder(app)?, run, |done| done.wastes_password(*verb))?;
     if gone.is_empty() { Ok(()) } else { sink::strike(path, &gone) }
 }
 
@@ -372,7 +384,8 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result
     let mut input =
         Input::open(&path, header.verb.columns(), header.options.map.clone(), header.options.select.clone())?;
     let generates = header.options.password_out.is_some();
-    let survey = input.survey(rules(header.verb, spec, profile.allow_unverified.value, generates))?;
+    let survey =
+        input.survey(rules(header.verb, spec, profile.allow_unverified.value, generates, header.options.adopts))?;
     if survey.digest != header.digest {
         return Err(Error::new(
             Kind::Refused,

@@ -212,3 +212,67 @@ async fn a_long_wait_is_announced() {
     assert_eq!(told.notices, ["answers were lost (1); looking for what they made, for 14 minutes at most"]);
     assert_eq!(told.rows["ada@example.com"].outcome, Outcome::Created, "it was found at once");
 }
+
+/// A file says how mailboxes are to be; those that are not are brought there, and the same file again sends nothing.
+#[tokio::test]
+async fn what_exists_is_brought_to_what_is_asked_for() {
+    let ctx = Ctx::new(ProviderId::Hybridbox).await;
+    ctx.sandbox.run_clock(ctx.id);
+    let file = |last: &str| {
+        let row = |n| format!("user{n}@example.com,Ada,{last}\n");
+        "address,first_name,last_name\n".to_owned() + &(0..20).map(row).collect::<String>()
+    };
+    let adopts = || Options { adopts: true, ..options(Verb::Create) };
+    let writes = || ctx.sandbox.take_seen().iter().filter(|seen| seen.method != Method::GET).count();
+    let count = |told: &Told, outcome| told.rows.values().filter(|done| done.outcome == outcome).count();
+    let told = Rig::new(&ctx, &file("Byron").replace("user1", "new1")).run(&ctx, adopts()).await;
+    assert_eq!((count(&told, Outcome::Created), writes()), (20, 1));
+
+    // Ten are there by these names and eleven are not, and one answer is lost.
+    ctx.sandbox.fault(Fault::after(Method::PATCH, "/mailboxes", Answer::Cut).times(1));
+    ctx.sandbox.fault(Fault::after(Method::PUT, "/mailboxes", Answer::Cut).times(1));
+    let told = Rig::new(&ctx, &file("King")).run(&ctx, adopts()).await;
+    assert_eq!((count(&told, Outcome::Created), count(&told, Outcome::Updated)), (11, 9), "{:?}", told.rows);
+    assert_eq!(writes(), 1 + 9);
+    for n in 0..20 {
+        let held = ctx.provider.get_mailbox(&at(&format!("user{n}@example.com"))).await.expect("it is there");
+        assert_eq!(held.last_name.as_deref(), Some("King"));
+    }
+    let told = Rig::new(&ctx, &file("King")).run(&ctx, adopts()).await;
+    assert_eq!((count(&told, Outcome::Unchanged), writes()), (20, 0), "{:?}", told.rows);
+}
+
+#[tokio::test]
+async fn what_exists_keeps_its_password() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.sandbox.run_clock(ctx.id);
+    ctx.create("old@example.com").await;
+    // Nothing tells before that one of them is there.
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).times(1));
+    let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\nnew@example.com,2147483648\n");
+    let told = rig.run(&ctx, Options { adopts: true, ..options(Verb::Create) }).await;
+    let outcomes: Vec<_> = told.rows.values().map(|done| done.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Created, Outcome::Updated], "{:?}", told.rows);
+    assert_eq!(rig.passwords().into_keys().collect::<Vec<_>>(), ["new@example.com"]);
+    assert!(ctx.sandbox.password_is(ctx.id, "old@example.com", PASSWORD));
+    let held = ctx.provider.get_mailbox(&at("old@example.com")).await.expect("it is there");
+    assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648));
+}
+
+/// A resumed run knows which mailboxes were there before the run, also where their creation time does not tell.
+#[tokio::test]
+async fn a_resumed_run_knows_what_was_there_before() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.create("old@example.com").await;
+    // Listed before, and to see what is to be changed; the look after the lost answer fails.
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).skip(2));
+    ctx.sandbox.fault(Fault::after(Method::PUT, "/quota", Answer::Cut).times(1));
+    let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\n");
+    let adopts = || Options { adopts: true, ..options(Verb::Create) };
+    let told = rig.run(&ctx, adopts()).await;
+    assert_eq!(told.rows["old@example.com"].outcome, Outcome::Unknown);
+    ctx.sandbox.forgive();
+    let told = rig.run(&ctx, adopts()).await;
+    assert_eq!(told.rows["old@example.com"].outcome, Outcome::Updated);
+    assert!(rig.passwords().is_empty());
+}

@@ -51,6 +51,7 @@ fn options(verb: Verb) -> Options {
         concurrency: 8,
         verb,
         already_is_fine: true,
+        adopts: false,
         max_failures: None,
         dry_run: false,
         poll: Duration::from_millis(1),
@@ -229,8 +230,11 @@ impl Rig {
         let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
         drop(journal);
         if let Some(out) = out {
-            sink::strike(out, &Record::settled(folder, run, Done::wastes_password).expect("it is read"))
-                .expect("it is written");
+            sink::strike(
+                out,
+                &Record::settled(folder, run, |done| done.wastes_password(Verb::Create)).expect("it is read"),
+            )
+            .expect("it is written");
         }
         Told { stopped: report.stopped, rows, notices: notices.into_inner() }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mbx::http::Method;
 use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault};
+use serde_json::Value;
 
 use super::{GENERATE, addresses, assert_passwords_are_true, first_create, on_emboux, passwords, resume, rows, run_of};
 use crate::support::PASSWORD;
@@ -200,4 +201,25 @@ async fn rows_can_be_selected_and_a_resumed_run_means_the_same_ones() {
     assert_eq!(sandbox.addresses(ProviderId::Emboux).iter().filter(|address| address.starts_with('u')).count(), 6);
     let unknown = mbx.run(&["bulk", "check", &file, "--where", "Group=IT"]).await;
     assert_eq!(unknown.code, 2);
+}
+
+#[tokio::test]
+async fn a_file_can_be_applied_again() {
+    let (sandbox, mbx, file) = on_emboux("address,quota\none@example.com,1GiB\n").await;
+    let out = |name: &str| mbx.home.path().join(name).to_string_lossy().into_owned();
+    let apply = async |name: &str| {
+        let args = ["bulk", "create", &file, "--if-exists", "update", "-o", "jsonl"];
+        let ran = mbx.run(&[&args[..], &GENERATE[..], &[&out(name)]].concat()).await.ok();
+        ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["outcome"].clone()).collect()
+    };
+    let first: Vec<Value> = apply("passwords.csv").await;
+    assert_eq!(first, ["created"]);
+    std::fs::write(&file, "address,quota\none@example.com,2GiB\ntwo@example.com,2GiB\n").expect("it is changed");
+    let mut second: Vec<Value> = apply("second.csv").await;
+    second.sort_by_key(Value::to_string);
+    assert_eq!(second, ["created", "updated"]);
+    assert_passwords_are_true(&sandbox, &passwords(&mbx));
+    assert_eq!(std::fs::read_to_string(out("second.csv")).expect("it is there").lines().count(), 2, "one new one");
+    let third: Vec<Value> = apply("third.csv").await;
+    assert_eq!(third, ["updated", "updated"], "EmBoux lists no quota, so what it is cannot be seen");
 }
