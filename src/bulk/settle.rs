@@ -60,9 +60,10 @@ impl Run<'_> {
                     missing.sort_by_key(|job| job.row);
                     missing.into_iter().for_each(|job| self.judge_missing(job));
                 }
-                Err(look) => open.into_values().for_each(|job| {
-                    let why = format!("its answer was lost, and looking failed: {look}");
-                    self.leave(&job, why);
+                Err(look) => open.into_values().for_each(|job| match job.doubted {
+                    true => self.leave(&job, format!("its answer was lost, and looking failed: {look}")),
+                    // Nothing was changed yet; a look would only have told whether there is something to change.
+                    false => self.again(job),
                 }),
             }
         }

@@ -259,6 +259,16 @@ async fn what_exists_keeps_its_password() {
     assert_eq!(held.quota.and_then(|quota| quota.limit), Some(2_147_483_648));
 }
 
+#[tokio::test]
+async fn what_exists_is_changed_also_where_a_look_fails() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.create("old@example.com").await;
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).skip(1).times(4));
+    let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\n");
+    let told = rig.run(&ctx, Options { adopts: true, ..options(Verb::Create) }).await;
+    assert_eq!(told.rows["old@example.com"].outcome, Outcome::Updated, "{:?}", told.rows);
+}
+
 /// A resumed run knows which mailboxes were there before the run, also where their creation time does not tell.
 #[tokio::test]
 async fn a_resumed_run_knows_what_was_there_before() {

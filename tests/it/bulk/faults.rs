@@ -35,6 +35,8 @@ struct Day {
     late: bool,
     /// Whether routes that no page documents are left alone.
     documented_only: bool,
+    /// Whether what was there before is changed to what is asked for.
+    adopts: bool,
 }
 
 /// How far a report is from the truth.
@@ -67,7 +69,7 @@ impl Day {
             ProviderId::Qboxmail => "/email_accounts",
             ProviderId::Mailinabox => "/mail/users/add",
         };
-        Day { id, path, rows, repeats: false, late: false, documented_only: false }
+        Day { id, path, rows, repeats: false, late: false, documented_only: false, adopts: false }
     }
 
     fn repeating(self) -> Self {
@@ -145,7 +147,7 @@ impl Day {
     /// Runs the file and compares what is told with what is there.
     async fn compare(&self, ctx: &Ctx, there: &BTreeSet<String>, poll: Duration) -> Verdict {
         let rig = Rig::new(ctx, &self.file(ctx));
-        let told = rig.run(ctx, options(poll)).await;
+        let told = rig.run(ctx, Options { adopts: self.adopts, ..options(poll) }).await;
         assert!(told.stopped.is_none(), "{:?}", told.stopped);
         assert_eq!(told.rows.len(), self.rows, "every row is told");
         let mut held = BTreeMap::new();
@@ -160,7 +162,8 @@ impl Day {
             let password = passwords.get(address);
             let truth = match done.outcome {
                 Outcome::Created => is_there && !was_there,
-                Outcome::Exists => was_there,
+                Outcome::Exists => was_there && !self.adopts,
+                Outcome::Updated | Outcome::Unchanged => was_there && is_there && self.adopts,
                 Outcome::Failed => !is_there,
                 Outcome::Unknown => true,
                 other => panic!("{other:?}"),
@@ -170,7 +173,7 @@ impl Day {
                 Outcome::Created => {
                     !takes_one || password.is_some_and(|word| ctx.sandbox.password_is(self.id, address, word))
                 }
-                Outcome::Exists | Outcome::Failed => password.is_none(),
+                Outcome::Exists | Outcome::Updated | Outcome::Unchanged | Outcome::Failed => password.is_none(),
                 _ => true,
             };
             verdict.lost += usize::from(is_lost);
@@ -266,6 +269,14 @@ async fn litemail_in_haste() {
     let verdict = day.compare(&ctx, &there, Duration::ZERO).await;
     assert!(verdict.unknown_there > 0);
     assert_eq!(verdict, Verdict { unknown_there: verdict.unknown_there, ..Verdict::default() });
+}
+
+#[tokio::test]
+async fn what_was_there_is_changed_on_bad_days_too() {
+    for id in [ProviderId::Emboux, ProviderId::Hybridbox, ProviderId::Mailinabox, ProviderId::Litemail] {
+        Day { adopts: true, ..Day::at(id, 500) }.leaves_no_doubt(1).await;
+        Day { adopts: true, ..Day::at(id, 500).repeating() }.leaves_no_doubt(1).await;
+    }
 }
 
 #[tokio::test]
