@@ -9,6 +9,9 @@ const WIDEST: usize = 48;
 /// The width an address column begins with, so that most addresses stand below each other from the first row on.
 const ADDRESS: usize = 28;
 
+/// The width an outcome column begins with: that of the longest ones.
+const OUTCOME: usize = "unchanged".len();
+
 /// An open output of rows. When its reader has gone away the rows are dropped: what makes them goes on.
 pub struct Live<'a> {
     out: &'a Out,
@@ -31,7 +34,12 @@ impl Out {
     pub fn live(&self, shape: &Shape) -> Result<Live<'_>> {
         self.check_live(shape)?;
         let columns = self.columns(shape, None)?;
-        let widths = columns.iter().map(|column| if column.key == "address" { ADDRESS } else { 0 }).collect();
+        let width = |key: &str| match key {
+            "address" => ADDRESS,
+            "outcome" => OUTCOME,
+            _ => 0,
+        };
+        let widths = columns.iter().map(|column| width(column.key)).collect();
         let mut live = Live { out: self, columns, sink: Some(Sink::new()), widths, shown: 0 };
         live.try_write(|live, sink| match live.out.format {
             Format::Table if !live.out.no_headers => {

@@ -185,6 +185,7 @@ pub static RUN: Shape = Shape {
         "created",
         "exists",
         "updated",
+        "unchanged",
         "deleted",
         "scheduled",
         "absent",

@@ -177,11 +177,11 @@ fn slow_run(sandbox: &Sandbox, mbx: &Mbx) -> String {
 }
 
 const SLOW_ROWS: [&str; 5] = [
-    "OUTCOME   ADDRESS",
-    "created   user0@example.com",
-    "failed    user1@example.com",
-    "created   user2@example.com",
-    "created   user3@example.com",
+    "OUTCOME     ADDRESS",
+    "created     user0@example.com",
+    "failed      user1@example.com",
+    "created     user2@example.com",
+    "created     user3@example.com",
 ];
 
 #[test]

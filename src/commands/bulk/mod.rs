@@ -295,6 +295,7 @@ fn run_row(record: &Record) -> Row {
         ("created", count(Outcome::Created)),
         ("exists", count(Outcome::Exists)),
         ("updated", count(Outcome::Updated)),
+        ("unchanged", count(Outcome::Unchanged)),
         ("deleted", count(Outcome::Deleted)),
         ("scheduled", count(Outcome::Scheduled)),
         ("absent", count(Outcome::Absent)),

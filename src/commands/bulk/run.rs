@@ -308,7 +308,7 @@ fn conclude(app: &App, header: &Header, Report { summary, stopped }: Report) -> 
         let error = Error::new(Kind::Partial, format!("{failed} of {} rows failed: {counts}", header.rows));
         return Err(error.hint(match (summary.of(Outcome::Failed), header.verb) {
             (0, Verb::Delete) => "`--if-missing ok` is content with those that are not there".to_owned(),
-            (0, _) => "`--if-exists ok` takes those that exist as they are".to_owned(),
+            (0, _) => "`--if-exists ok` takes those that exist as they are, `update` changes them".to_owned(),
             _ => format!(
                 "`mbx bulk show {run} --only failed` shows them, `mbx bulk retry {run}{input}` tries them again"
             ),
