@@ -264,6 +264,16 @@ pub fn any_address(_: &Address) -> Option<&'static str> {
     None
 }
 
+/// Returns the operations that a change may need, each with its field and whether it does.
+fn asked_of(change: &MailboxChange) -> [(&'static str, Op, bool); 4] {
+    [
+        ("first_name", Op::SetNames, change.first_name.is_some()),
+        ("last_name", Op::SetNames, change.last_name.is_some()),
+        ("quota", Op::SetQuota, change.quota.is_some()),
+        ("admin", Op::SetAdmin, change.admin.is_some()),
+    ]
+}
+
 impl Rules {
     /// Returns whether a mailbox has a password of its own that can be given.
     pub fn takes_password(&self) -> bool {
@@ -396,13 +406,13 @@ impl Spec {
         if change.is_empty() {
             return vec![Problem { field: "(all)", why: "there is nothing to change".to_owned() }];
         }
-        let asked = [
-            ("first_name", Op::SetNames, change.first_name.is_some()),
-            ("last_name", Op::SetNames, change.last_name.is_some()),
-            ("quota", Op::SetQuota, change.quota.is_some()),
-            ("admin", Op::SetAdmin, change.admin.is_some()),
-        ];
-        self.with_refusals(self.rules.change_problems(change), asked, allow_unverified)
+        self.with_refusals(self.rules.change_problems(change), asked_of(change), allow_unverified)
+    }
+
+    /// Returns everything for which a mailbox would be refused that is made if it is not there, and else changed to what
+    /// is asked for.
+    pub fn new_or_change_problems(&self, new: &NewMailbox, allow_unverified: bool) -> Vec<Problem> {
+        self.with_refusals(self.rules.problems(new), asked_of(&new.as_change()), allow_unverified)
     }
 
     /// Adds the refusals of the operations that are asked for.

@@ -132,12 +132,10 @@ pub(super) fn rules(
         if generates && new.password.is_none() && spec.rules.takes_password() {
             new.password = Some(stand_in.clone());
         }
-        let mut problems = verb.problems(spec, new, allow_unverified);
-        if adopts {
-            let more = Verb::Update.problems(spec, new, allow_unverified);
-            problems.extend(more.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>());
+        match adopts {
+            true => spec.new_or_change_problems(new, allow_unverified),
+            false => verb.problems(spec, new, allow_unverified),
         }
-        problems
     }
 }
 
