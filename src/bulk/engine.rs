@@ -279,7 +279,7 @@ impl Run<'_> {
 
     /// Makes ready what is still to be set on a mailbox that this run has made.
     pub(super) fn complete(&mut self, mut job: Job, made: Mailbox) {
-        self.was_there(&mut job, false);
+        self.note_before(&mut job, false);
         self.ready.push_back(Item::Send(Job { half_made: Some(Box::new(made)), alone: true, ..job }));
     }
 
@@ -288,7 +288,7 @@ impl Run<'_> {
         if !self.options.adopts {
             return self.finish(&job, Fate { mailbox, ..Fate::of(Outcome::Exists) });
         }
-        self.was_there(&mut job, true);
+        self.note_before(&mut job, true);
         let job = Job { doubted: false, attempts: 0, ..job.adopt() };
         match mailbox {
             Some(mailbox) => self.judge(job, mailbox),
@@ -299,7 +299,7 @@ impl Run<'_> {
 
     /// Writes down whether somebody had the address before this run. Where nobody had, whoever has it now has it from
     /// this run.
-    pub(super) fn was_there(&self, job: &mut Job, was_there: bool) {
+    pub(super) fn note_before(&self, job: &mut Job, was_there: bool) {
         if job.was_there.replace(was_there) != Some(was_there)
             && let Some(journal) = self.journal
         {

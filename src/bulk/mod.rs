@@ -21,7 +21,8 @@
 //! What was there before is known from a listing that is taken before the first request of a domain, unless that would
 //! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it. Where
 //! mailboxes that were there before their create are to be changed to what is asked for, those rows become updates: one
-//! listing for many of them tells which need a request. Where a listing lags, what it does not show may be there all the same, and the creation time has to tell.
+//! listing for many of them tells which need a request, and the others are `unchanged`. Where a listing lags, what it
+//! does not show may be there all the same, and the creation time has to tell.
 
 pub mod input;
 pub mod journal;

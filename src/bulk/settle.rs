@@ -72,17 +72,18 @@ impl Run<'_> {
     /// Reads a listing and takes out of `open` what it shows; says whether it was read to its end. Where that tells that
     /// something is to be made again, or where a listing lags, it is read more than once.
     async fn look(&self, domain: Option<&DomainName>, open: &mut Open) -> (Vec<(Job, Mailbox)>, Result<()>) {
-        let enough = match self.options.verb {
-            // It was there before this run, and every listing shows it.
-            Verb::Create if open.values().all(|job| job.verb == Verb::Update) => 1,
-            _ if self.provider.spec().rules.listing_lags && !open.values().all(Job::is_wanted_again) => LOOKS,
+        let looks = |job: &Job| match job.verb {
+            // Every listing shows it.
+            _ if job.was_there == Some(true) => 1,
+            _ if self.provider.spec().rules.listing_lags && !job.is_wanted_again() => LOOKS,
             // A host that was too slow to answer may still be at it: two looks, some time apart, tell more than one.
             Verb::Create => 2,
             Verb::Update | Verb::Passwd | Verb::Delete => 1,
         };
-        let longest = self.options.poll * POLLS;
-        if enough == LOOKS && longest >= LONG {
-            let (count, minutes) = (open.len(), longest.as_secs().div_ceil(60));
+        let enough = open.values().map(looks).max().unwrap_or_default();
+        if enough == LOOKS && self.longest_look() >= LONG {
+            let count = open.values().filter(|job| looks(job) == LOOKS).count();
+            let minutes = self.longest_look().as_secs().div_ceil(60);
             (self.notice)(&format!(
                 "answers were lost ({count}); looking for what they made, for {minutes} minutes at most"
             ));
@@ -112,6 +113,11 @@ impl Run<'_> {
             }
         }
         (found, Ok(()))
+    }
+
+    /// Returns how long it takes until a listing that lags is given up.
+    fn longest_look(&self) -> Duration {
+        self.options.poll * POLLS
     }
 
     /// Says of a mailbox that is there what that means.
@@ -151,7 +157,7 @@ impl Run<'_> {
     fn judge_missing(&mut self, job: Job) {
         match job.verb {
             Verb::Create if self.provider.spec().rules.listing_lags && !job.is_wanted_again() => {
-                let waited = self.options.poll * POLLS;
+                let waited = self.longest_look();
                 if waited.is_zero() {
                     return self.leave(&job, "its answer was lost, and it is not there yet".to_owned());
                 }
@@ -170,7 +176,7 @@ impl Run<'_> {
             return self.give_up(&job);
         }
         if job.verb == Verb::Create {
-            self.was_there(&mut job, false);
+            self.note_before(&mut job, false);
         }
         self.ready.push_back(Item::Send(job));
     }
