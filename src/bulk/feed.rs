@@ -130,7 +130,7 @@ impl<'a> Feeder<'a> {
         let Row { number, line, new } = row;
         let was_sent = state != State::Open;
         let before = self.before(new.address.domain()).await?.as_deref();
-        let is_listed = before.map(|all| !all.is_empty() && all.binary_search(&Fingerprint::of(&new.address)).is_ok());
+        let is_listed = before.map(|all| all.binary_search(&Fingerprint::of(&new.address)).is_ok());
         // Where a listing lags, what it does not show may be there all the same.
         let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
         // What is there now may come of an earlier part of the run, which has taken a password for it.

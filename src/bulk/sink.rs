@@ -48,14 +48,12 @@ impl Sink {
 
     /// Returns whether an earlier try has made up a password for a mailbox.
     pub fn knows(&self, address: &Address) -> bool {
-        !self.known.is_empty() && self.known.contains_key(&Fingerprint::of(address))
+        self.known.contains_key(&Fingerprint::of(address))
     }
 
     /// Returns the password for a mailbox, and whether an earlier try may have used it.
     pub fn password_for(&mut self, address: &Address) -> (SecretString, bool) {
-        if self.knows(address)
-            && let Some(known) = self.known.remove(&Fingerprint::of(address))
-        {
+        if let Some(known) = self.known.remove(&Fingerprint::of(address)) {
             return (known, true);
         }
         let password = (self.make)();

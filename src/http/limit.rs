@@ -158,8 +158,8 @@ impl Limit {
                 // Refused so soon, it was far too fast. Else the rate was right over the whole stretch with its hold.
                 let right = if ran < 2.0 * waited { rate.low.max(last / 2.0) } else { last * ran / (ran + waited) };
                 // Unless what was too much has emptied a bucket.
-                let refill = MARGIN * (last - burst / ran);
-                (right.max(refill).min(MARGIN * last), KNOWN, rate.low)
+                let filled = MARGIN * (last - burst / ran);
+                (right.max(filled).min(MARGIN * last), KNOWN, rate.low)
             }
         };
         Some(Rate { start: start.max(SLOWEST), since: held, doubling, low, burst })

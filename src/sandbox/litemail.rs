@@ -191,26 +191,27 @@ async fn user(State(store): Shared, headers: HeaderMap) -> Response {
     })
 }
 
+/// Says whether a listing shows a mailbox, and counts it: one is ready from the second listing on that shows it.
+fn is_shown(mailbox: &mut Mailbox) -> bool {
+    if let Some(left @ 1..) = mailbox.extra.get(LATE).and_then(Value::as_u64) {
+        mailbox.extra.insert(LATE.to_owned(), (left - 1).into());
+        return false;
+    }
+    if mailbox.status == "pending" && mailbox.extra.insert("seen".to_owned(), true.into()).is_some() {
+        mailbox.status = "active".to_owned();
+    }
+    true
+}
+
 async fn list_mailboxes(State(store): Shared, headers: HeaderMap, Query(query): Params) -> Response {
     with(&store, &headers, |account| {
         let (domains, mut data) = domains_page(account, &query)?;
         let mut rows = Vec::new();
         for domain in &domains {
-            // A mailbox is ready from the second listing on that shows it.
-            for mailbox in account.mailboxes.iter_mut().filter(|m| m.domain == domain.name && m.status == "pending") {
-                if mailbox.extra.insert("seen".to_owned(), true.into()).is_some() {
-                    mailbox.status = "active".to_owned();
-                }
-            }
-            let is_late = |mailbox: &Mailbox| mailbox.extra.get(LATE).is_some_and(|left| left.as_u64() > Some(0));
-            let here = account.mailboxes.iter().filter(|m| m.domain == domain.name && !is_late(m));
+            let here = account.mailboxes.iter_mut().filter(|m| m.domain == domain.name);
+            let shown: Vec<Mailbox> = here.filter_map(|mailbox| is_shown(mailbox).then(|| mailbox.clone())).collect();
             let mut row = domain_json(account, domain);
-            row["mailboxes"] = here.map(|mailbox| listed_json(account, mailbox)).collect();
-            for mailbox in account.mailboxes.iter_mut().filter(|m| m.domain == domain.name) {
-                if let Some(left) = mailbox.extra.get_mut(LATE) {
-                    *left = left.as_u64().unwrap_or(0).saturating_sub(1).into();
-                }
-            }
+            row["mailboxes"] = shown.iter().map(|mailbox| listed_json(account, mailbox)).collect();
             rows.push(row);
         }
         data["purchasedMailboxes"] = 100.into();

@@ -80,6 +80,7 @@ mod tests {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
     }
+
     #[test]
     fn an_address_stays_in_its_part() {
         // Machines with different builds of this program work on one file.
