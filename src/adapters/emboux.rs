@@ -20,7 +20,7 @@ use crate::model::{
     Address, Alias, AliasSource, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal, Status,
 };
 use crate::provider::{
-    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
+    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
     any_address,
 };
 use wire::{
@@ -60,6 +60,7 @@ pub(super) static SPEC: Spec = Spec {
         address: any_address,
         batch_max: 1,
         listing_lags: false,
+        refuses_existing: true,
         costs: None,
     },
     support: |op| match op {
@@ -164,7 +165,7 @@ impl Provider for Emboux {
         Ok(with_quota(found, quota))
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let email = new.address.lower();
         let body = WireNewUser {
             domain_name: new.address.domain().as_str(),
@@ -173,34 +174,35 @@ impl Provider for Emboux {
         };
         let Told(made) = self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?;
         if new.quota.is_none() {
-            return Ok(made);
+            return Ok(made.into());
         }
         // The quota cannot travel with the first request: it takes a second one, and that may fail alone.
-        self.update_mailbox(&new.address, &new.as_change()).await.map(|m| Mailbox { quota: m.quota, ..made }).map_err(
-            |e| {
+        self.update_mailbox(&new.address, &new.as_change())
+            .await
+            .map(|done| done.map(|m| Mailbox { quota: m.quota, ..made }))
+            .map_err(|e| {
                 let mut error = e.effect(Effect::Partial);
                 error.message = format!("{email} was created, but its quota was not set");
                 error
-            },
-        )
+            })
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         let Some(quota) = change.quota else { return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES)) };
         let body = WireSetQuota { quota_mb: quota.0 / MEGABYTE };
         let call = |email: &str| self.http.write(Method::PUT, &["users", email, "quota"]).body(&body);
         let quota = self.on(address, call).await?.json().map_err(|error| error.effect(Effect::Unknown))?;
-        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, quota))
+        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, quota).into())
     }
 
-    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let body = WireSetPassword { password: password.expose_secret() };
-        self.on(address, |email| self.http.write(Method::PUT, &["users", email]).body(&body)).await.map(drop)
+        self.on(address, |email| self.http.write(Method::PUT, &["users", email]).body(&body)).await.map(|_| ().into())
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         self.on(address, |email| self.http.write(Method::DELETE, &["users", email])).await?;
-        Ok(Removal::Done(None))
+        Ok(Removal::Done(None).into())
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
@@ -216,9 +218,9 @@ impl Provider for Emboux {
         Ok(domain)
     }
 
-    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+    async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
         let body = WireNewDomain { name: new.name.as_str() };
-        Ok(domain_from(self.http.write(Method::POST, &["domains"]).with_slash().body(&body).json().await?))
+        Ok(domain_from(self.http.write(Method::POST, &["domains"]).with_slash().body(&body).json().await?).into())
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -244,18 +246,18 @@ impl Provider for Emboux {
         self.filtered("aliases", Some(domain)).map_ok(alias_from)
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let [target] = new.targets.as_slice() else {
             return Err(Error::new(Kind::Invalid, format!("{}: an EmBoux alias has exactly one target", new.source)));
         };
         let (source, destination) = (new.source.to_string(), target.to_string());
         let domain_name = new.source.domain().as_str();
         let body = WireNewAlias { domain_name, source: &source, destination: &destination };
-        Ok(alias_from(self.http.write(Method::POST, &["aliases"]).with_slash().body(&body).json().await?))
+        Ok(alias_from(self.http.write(Method::POST, &["aliases"]).with_slash().body(&body).json().await?).into())
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         self.http.write(Method::DELETE, &["aliases", &source.to_string()]).done().await?;
-        Ok(Removal::Done(None))
+        Ok(Removal::Done(None).into())
     }
 }

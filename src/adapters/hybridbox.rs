@@ -29,7 +29,7 @@ use crate::model::{
     NewMailbox, Removal,
 };
 use crate::provider::{
-    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
+    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
     Support, any_address,
 };
 
@@ -79,6 +79,8 @@ pub(super) static SPEC: Spec = Spec {
         // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
         batch_max: 100,
         listing_lags: false,
+        // What a second create of an address does is not documented.
+        refuses_existing: false,
         costs: Some("Hybridbox bills each mailbox per day, on top of a monthly minimum"),
     },
     support: |op| match op {
@@ -214,33 +216,31 @@ impl Provider for Hybridbox {
         }))
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let body = WireNewMailbox { domain: new.address.domain().as_str(), item: item_from(new) };
-        Ok(mailbox_from(self.write(Method::POST, &["mailboxes"]).body(&body).json().await?))
+        Ok(mailbox_from(self.write(Method::POST, &["mailboxes"]).body(&body).json().await?).into())
     }
 
-    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         self.create_batch(batch).await
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
-        let asked = [(Op::SetQuota, change.quota.is_some()), (Op::SetAdmin, change.admin.is_some())];
-        if let Some(refusal) = asked.into_iter().filter(|(_, asked)| *asked).find_map(|(op, _)| SPEC.refusal(op, true))
-        {
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
+        if let Some(refusal) = SPEC.refusal_of(&change.ops(), true) {
             return Err(refusal);
         }
         let body = WireNames { first_name: change.first_name.as_deref(), last_name: change.last_name.as_deref() };
         let call = |id: String| self.write(Method::PATCH, &["mailboxes", &id]).body(&body).json();
-        self.known.on(address, || self.find(address).map_ok(|m| m.id), call).await.map(mailbox_from)
+        Ok(mailbox_from(self.known.on(address, || self.find(address).map_ok(|m| m.id), call).await?).into())
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let call = |id: String| self.write(Method::DELETE, &["mailboxes", &id]).done();
         self.known.on(address, || self.find(address).map_ok(|m| m.id), call).await?;
-        Ok(Removal::Done(None))
+        Ok(Removal::Done(None).into())
     }
 
-    fn remember(&self, mailbox: &Mailbox) {
+    fn cache_listed(&self, mailbox: &Mailbox) {
         if let Some(id) = &mailbox.id {
             self.known.keep(&mailbox.address, id.clone());
         }
@@ -280,7 +280,7 @@ impl Provider for Hybridbox {
         })
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let [target] = new.targets.as_slice() else {
             let why = format!("{}: a Hybridbox alias belongs to exactly one mailbox", new.source);
             return Err(Error::new(Kind::Invalid, why));
@@ -290,10 +290,10 @@ impl Provider for Hybridbox {
         let is_catch_all = matches!(new.source, AliasSource::CatchAll(_)).then_some(true);
         let body = WireAlias { alias: new.source.to_string(), is_catch_all };
         let made = self.write(Method::POST, &["mailboxes", &id, "aliases"]).body(&body).json().await?;
-        Ok(alias_from(&made, target))
+        Ok(alias_from(&made, target).into())
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         let none = || Error::new(Kind::NotFound, format!("no alias {source}"));
         let all = self.mailboxes(Some(source.domain()), None, None).try_collect::<Vec<_>>().await;
         let mut done = Vec::new();
@@ -306,7 +306,7 @@ impl Provider for Hybridbox {
                 done.push(target.to_string());
             }
         }
-        if done.is_empty() { Err(none()) } else { Ok(Removal::Done(None)) }
+        if done.is_empty() { Err(none()) } else { Ok(Removal::Done(None).into()) }
     }
 
     fn list_credentials(&self) -> Listing<'_, Credential> {

@@ -21,7 +21,7 @@ use crate::model::{
     Stamp,
 };
 use crate::provider::{
-    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
+    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
     Support, any_address,
 };
 use wire::{
@@ -65,6 +65,8 @@ pub(super) static SPEC: Spec = Spec {
         // LiteMail names no bound. Users of Zapmail report five mailboxes a domain and call.
         batch_max: 5,
         listing_lags: true,
+        // What a second order of an address does is not documented; it may be charged for.
+        refuses_existing: false,
         costs: Some("each mailbox is charged for; whether by slots bought before or from the wallet is not documented"),
     },
     support: |op| match op {
@@ -117,14 +119,14 @@ impl Litemail {
     }
 
     /// Sends a create for one domain and returns what the answer says of each.
-    async fn create(&self, path: &[&str], body: Value, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    async fn create(&self, path: &[&str], body: Value, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         let call = self.http.write(Method::POST, path).body(&body);
         let made = call.json::<WireEnvelope<WireRows>>().await?.data.page(1).items;
         // The records have no address: the domain asked for stands in.
         let domain = batch.first().map(|new| new.address.domain().as_str());
         let made: Vec<_> = made.into_iter().filter_map(|row| mailbox_from(&on_domain(row, domain))).collect();
         let find = |new: &NewMailbox| {
-            made.iter().find(|mailbox| mailbox.address == new.address).cloned().ok_or_else(|| {
+            made.iter().find(|mailbox| mailbox.address == new.address).cloned().map(Done::from).ok_or_else(|| {
                 let message = format!("LiteMail's answer does not mention {}: it may exist or not", new.address);
                 Error::new(Kind::Provider, message).effect(Effect::Unknown)
             })
@@ -170,7 +172,7 @@ impl Provider for Litemail {
         }))
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let batch = std::slice::from_ref(new);
         let mut made = if self.legacy {
             self.create(&["v1", "mailboxes"], wire_from(new, "userName"), batch).await?
@@ -180,7 +182,7 @@ impl Provider for Litemail {
         made.remove(0)
     }
 
-    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         if self.legacy {
             return Ok(stream::iter(batch).then(|new| self.create_mailbox(new)).collect().await);
         }
@@ -188,22 +190,21 @@ impl Provider for Litemail {
         self.create(&["v1", "mailboxes", "assign"], json!({ "mailboxes": mailboxes }), batch).await
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
-        let impossible = [(change.quota.is_some(), Op::SetQuota), (change.admin.is_some(), Op::SetAdmin)];
-        if let Some((_, op)) = impossible.into_iter().find(|(asked, _)| *asked) {
-            return Err(Error::unsupported(op.phrase(), (SPEC.support)(op).reason().unwrap_or_default()));
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
+        if let Some(refusal) = SPEC.refusal_of(&change.ops(), true) {
+            return Err(refusal);
         }
         let body = given(&[("firstName", change.first_name.as_deref()), ("lastName", change.last_name.as_deref())]);
         let call = |found: Mailbox| async {
             let id = known_id(found.id, address)?;
             self.http.write(Method::PUT, &["v1", "mailboxes", &id]).body(&body).done().await?;
             // The answer is an acknowledgement, and at Zapmail the change comes later.
-            Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) })
+            Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) }.into())
         };
         self.known.on(address, || self.get_mailbox(address), call).await
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let call = |found: Mailbox| async move {
             let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::told);
             let id = known_id(found.id, address)?;
@@ -218,10 +219,11 @@ impl Provider for Litemail {
             })
         };
         let on = self.known.on(address, || self.get_mailbox(address), call).await?;
-        Ok(Removal::Scheduled { on, note: "removed at the next renewal; exists and is charged for until then" })
+        let note = "removed at the next renewal; exists and is charged for until then";
+        Ok(Removal::Scheduled { on, note }.into())
     }
 
-    fn remember(&self, mailbox: &Mailbox) {
+    fn cache_listed(&self, mailbox: &Mailbox) {
         self.known.keep(&mailbox.address, mailbox.clone());
     }
 
@@ -234,10 +236,10 @@ impl Provider for Litemail {
         rows.map_ok(domain_from)
     }
 
-    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+    async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
         let body = json!({ "domainNames": [new.name] });
         self.http.write(Method::POST, &["v1", "domains", "connect-domain"]).body(&body).done().await?;
-        Ok(Domain::named(new.name.clone()))
+        Ok(Domain::named(new.name.clone()).into())
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -263,7 +265,7 @@ impl Provider for Litemail {
         Ok(Removal::Done(None))
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let AliasSource::CatchAll(name) = &new.source else {
             return Err(Error::unsupported(Op::CreateAlias.phrase(), NO_ALIASES));
         };
@@ -275,15 +277,15 @@ impl Provider for Litemail {
         };
         let body = json!({ "domainIds": [self.domain_id(name).await?], "email": target });
         self.http.write(Method::POST, &["v1", "domains", "catch-all"]).body(&body).done().await?;
-        Ok(Alias::to(new.source.clone(), new.targets.clone()))
+        Ok(Alias::to(new.source.clone(), new.targets.clone()).into())
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         let AliasSource::CatchAll(name) = source else {
             return Err(Error::unsupported(Op::DeleteAlias.phrase(), NO_ALIASES));
         };
         let body = json!({ "domainIds": [self.domain_id(name).await?] });
         self.http.write(Method::DELETE, &["v1", "domains", "catch-all"]).body(&body).done().await?;
-        Ok(Removal::Done(None))
+        Ok(Removal::Done(None).into())
     }
 }

@@ -23,7 +23,7 @@ use crate::model::{
     Removal, Status,
 };
 use crate::provider::{
-    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
+    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
 };
 
 const NO_NAMES: &str = "Mail-in-a-Box keeps no names";
@@ -53,6 +53,7 @@ pub(super) static SPEC: Spec = Spec {
         address: address_problem,
         batch_max: 1,
         listing_lags: false,
+        refuses_existing: true,
         costs: None,
     },
     support: |op| match op {
@@ -116,18 +117,18 @@ impl Mailinabox {
 
     /// Finds what the answer to a create does not tell: that old mail comes back, and that an old box drops the quota.
     /// The list takes a fraction of a create's time, and one serves all creates of a run, so it is worth its cost.
-    async fn look_first(&self, new: &NewMailbox, email: &str) -> Result<()> {
+    async fn look_first(&self, new: &NewMailbox, email: &str) -> Result<Option<String>> {
         let mut seen = self.seen.lock().await;
         if seen.is_none() {
             *seen = Some(self.users().await?);
         }
         let mut users = seen.iter().flatten();
-        if users.clone().any(|user| !user.is_active() && user.email == email) {
-            self.session.http.note(format!("the box keeps mail of a former {email}: the new mailbox opens with it"));
-        }
+        let is_kept = users.clone().any(|user| !user.is_active() && user.email == email);
+        let note =
+            is_kept.then(|| format!("the box keeps the mail of a former {email}; the new mailbox opens with it"));
         match new.quota {
             Some(_) if !users.any(|user| user.quota.is_some()) => Err(no_quotas()),
-            _ => Ok(()),
+            _ => Ok(note),
         }
     }
 
@@ -165,9 +166,9 @@ impl Provider for Mailinabox {
         })
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let email = new.address.lower();
-        self.look_first(new, &email).await?;
+        let note = self.look_first(new, &email).await?;
         let quota = new.quota.map(quota_text);
         let mut fields =
             vec![("email", &*email), ("password", new.password.as_ref().map_or("", |p| p.expose_secret()))];
@@ -175,10 +176,10 @@ impl Provider for Mailinabox {
         fields.extend((new.admin == Some(true)).then_some(("privileges", "admin")));
         fields.extend(quota.as_deref().map(|quota| ("quota", quota)));
         self.change(&["mail", "users", "add"], &fields, "mail user added").await?;
-        Ok(changed(&email, &new.as_change()))
+        Ok(Done { notes: note.into_iter().collect(), ..changed(&email, &new.as_change()).into() })
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         if change.quota.is_none() && change.admin.is_none() {
             return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES));
         }
@@ -204,20 +205,20 @@ impl Provider for Mailinabox {
                 error
             })?;
         }
-        Ok(changed(&email, change))
+        Ok(changed(&email, change).into())
     }
 
-    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let fields = [("email", &*address.lower()), ("password", password.expose_secret())];
-        self.change(&["mail", "users", "password"], &fields, "OK").await
+        Ok(self.change(&["mail", "users", "password"], &fields, "OK").await?.into())
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         self.is_not_self(address, "remove")?;
         // From now on it is an archived one, which the next create must learn.
         *self.seen.lock().await = None;
         self.change(&["mail", "users", "remove"], &[("email", &address.lower())], "mail user removed").await?;
-        Ok(Removal::Done(Some("the mail is kept on the box")))
+        Ok(Removal::Done(Some("the mail is kept on the box")).into())
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
@@ -256,19 +257,19 @@ impl Provider for Mailinabox {
         })
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let source = new.source.to_string().to_lowercase();
         let targets = new.targets.iter().map(Address::lower).collect::<Vec<_>>().join("\n");
         // Without `update_if_exists`, which would replace the targets of an alias that is there.
         let fields = [("address", &*source), ("forwards_to", &*targets)];
         self.change(&["mail", "aliases", "add"], &fields, "alias added").await?;
-        Ok(Alias::to(AliasSource::told(&source), new.targets.clone()))
+        Ok(Alias::to(AliasSource::told(&source), new.targets.clone()).into())
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         let source = source.to_string().to_lowercase();
         self.change(&["mail", "aliases", "remove"], &[("address", &source)], "alias removed").await?;
-        Ok(Removal::Done(None))
+        Ok(Removal::Done(None).into())
     }
 
     async fn close(&self) {

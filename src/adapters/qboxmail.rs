@@ -23,7 +23,7 @@ use crate::model::{
     Status,
 };
 use crate::provider::{
-    AuthScheme, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
+    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
     Support, any_address,
 };
 
@@ -65,6 +65,7 @@ pub(super) static SPEC: Spec = Spec {
         address: any_address,
         batch_max: 1,
         listing_lags: false,
+        refuses_existing: true,
         costs: None,
     },
     support: |op| match op {
@@ -165,25 +166,27 @@ impl Provider for Qboxmail {
         told.map(|resource| mailbox_from(resource, address.domain())).ok_or_else(|| Error::no_mailbox(address))
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let (address, domain) = (&new.address, self.code_of(new.address.domain()).await?);
         let (told, id) = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await?;
         let known = Mailbox { id, status: Status::Pending, ..Mailbox::at(address.clone()) };
-        Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())))
+        Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())).into())
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         if change.admin.is_some() {
             return Err(Error::unsupported(Op::SetAdmin.phrase(), NO_ADMINS));
         }
         let quota = change.quota.map(|size| size.0);
         let body = json!({ "firstname": change.first_name, "lastname": change.last_name, "max_email_quota": quota });
-        self.change(address, &[], body).await
+        Ok(self.change(address, &[], body).await?.into())
     }
 
-    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let password = password.expose_secret();
-        self.change(address, &[], json!({ "password": password, "password_confirmation": password })).await.map(drop)
+        self.change(address, &[], json!({ "password": password, "password_confirmation": password }))
+            .await
+            .map(|_| ().into())
     }
 
     async fn suspend_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -194,15 +197,15 @@ impl Provider for Qboxmail {
         self.change(address, &["status"], json!({ "status": "enabled" })).await
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let delete = |domain: String, code: String| {
             self.http.write(Method::DELETE, &["api", "domains", &domain, MAILBOXES, &code]).done()
         };
         self.on_mailbox(address, delete).await?;
-        Ok(Removal::Done(Some(LATER)))
+        Ok(Removal::Done(Some(LATER)).into())
     }
 
-    fn remember(&self, mailbox: &Mailbox) {
+    fn cache_listed(&self, mailbox: &Mailbox) {
         if let Some(code) = &mailbox.id {
             self.known.keep(&mailbox.address, code.clone());
         }
@@ -216,7 +219,7 @@ impl Provider for Qboxmail {
         self.read_domain(name, &self.find_domain(name).await?.code).await
     }
 
-    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+    async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
         if new.postmaster_password.is_none() {
             let why = "each domain comes with a postmaster mailbox, and that needs a postmaster password";
             return Err(Error::new(Kind::Invalid, format!("{} is refused: {why}", new.name)));
@@ -224,7 +227,7 @@ impl Provider for Qboxmail {
         let body = wire_from_domain(new, self.customer_code.as_deref());
         let (told, id) = self.make(&["api", "domains"], body).await?;
         let known = Domain { id, status: Status::Pending, ..Domain::named(new.name.clone()) };
-        Ok(told.map_or(known, domain_from))
+        Ok(told.map_or(known, domain_from).into())
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -255,14 +258,14 @@ impl Provider for Qboxmail {
         self.list_in(Some(domain), ALIASES, alias_from)
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let refused = |why: &str| Err(Error::new(Kind::Invalid, format!("{} is refused: {why}", new.source)));
         let domain = new.source.domain();
         match (&new.source, new.targets.as_slice()) {
             (AliasSource::CatchAll(_), [target]) => {
                 let body = json!({ "catch_all_enabled": true, "catch_all_destination": target });
                 self.change_domain(domain, &[], body).await?;
-                Ok(Alias::to(new.source.clone(), new.targets.clone()))
+                Ok(Alias::to(new.source.clone(), new.targets.clone()).into())
             }
             (AliasSource::CatchAll(_), _) => refused("a Qboxmail catch-all has exactly one target"),
             (AliasSource::Address(address), [_, ..]) if new.targets.len() <= TARGETS => {
@@ -270,20 +273,20 @@ impl Provider for Qboxmail {
                 let body = json!({ "name": address.local_part(), "destinations": new.targets });
                 let (told, id) = self.make(&["api", "domains", &code, ALIASES], body).await?;
                 let known = Alias { id, status: Status::Pending, ..new.clone() };
-                Ok(told.map_or(known, |resource| alias_from(resource, domain)))
+                Ok(told.map_or(known, |resource| alias_from(resource, domain)).into())
             }
             (AliasSource::Address(_), _) => refused("a Qboxmail alias has one to twenty targets"),
         }
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         let AliasSource::Address(address) = source else {
             self.change_domain(source.domain(), &[], json!({ "catch_all_enabled": false })).await?;
-            return Ok(Removal::Done(None));
+            return Ok(Removal::Done(None).into());
         };
         let none = || Error::new(Kind::NotFound, format!("no alias {address}"));
         let (domain, code) = self.find(ALIASES, address).await?.ok_or_else(none)?;
         self.http.write(Method::DELETE, &["api", "domains", &domain, ALIASES, &code]).done().await?;
-        Ok(Removal::Done(Some(LATER)))
+        Ok(Removal::Done(Some(LATER)).into())
     }
 }

@@ -191,7 +191,7 @@ impl<'a> Feeder<'a> {
                 Ok(Some(_)) if there.len() >= self.longest && began.elapsed() > SHORT => return Ok(None),
                 Ok(Some(mailbox)) => {
                     if self.verb != Verb::Create {
-                        self.provider.remember(&mailbox);
+                        self.provider.cache_listed(&mailbox);
                     }
                     there.push(Fingerprint::of(&mailbox.address));
                 }

@@ -65,7 +65,7 @@ pub(super) async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Resul
     } else {
         let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
         let results = provider.create_mailboxes(&batch).await;
-        results.map(|results| results.into_iter().map(|result| result.map(Fate::created)).collect())
+        results.map(|results| results.into_iter().map(|result| result.map(|done| Fate::created(done.value))).collect())
     };
     (jobs, results)
 }

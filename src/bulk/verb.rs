@@ -86,17 +86,17 @@ impl Verb {
     pub(super) async fn send(self, provider: &Checked, new: &NewMailbox) -> Result<Fate> {
         let address = &new.address;
         match self {
-            Verb::Create => provider.create_without_look(new).await.map(Fate::created),
+            Verb::Create => provider.create_without_look(new).await.map(|done| Fate::created(done.value)),
             Verb::Update => {
                 let changed = provider.update_without_look(address, &new.as_change()).await?;
-                Ok(Fate { mailbox: Some(changed), ..Fate::of(Outcome::Updated) })
+                Ok(Fate { mailbox: Some(changed.value), ..Fate::of(Outcome::Updated) })
             }
             Verb::Passwd => {
                 let password = new.password.as_ref().expect("a row without a password is refused before");
                 provider.set_password_without_look(address, password).await?;
                 Ok(Fate::of(Outcome::Updated))
             }
-            Verb::Delete => Ok(match provider.delete_without_look(address).await? {
+            Verb::Delete => Ok(match provider.delete_without_look(address).await?.value {
                 Removal::Done(note) => Fate { note: note.map(str::to_owned), ..Fate::of(Outcome::Deleted) },
                 Removal::Scheduled { on: Some(on), note } => {
                     Fate { note: Some(format!("on {on}: {note}")), ..Fate::of(Outcome::Scheduled) }

@@ -121,7 +121,7 @@ async fn create(app: &App, opened: &Opened, new: Alias, if_exists: IfExists) -> 
             (all.into_iter().find(same).ok_or(error)?, Outcome::Exists)
         }
         result => match planned(app, &rows::ALIAS, result, bare_row(opened, &new))? {
-            Some(made) => (made, Outcome::Created),
+            Some(made) => (made.value, Outcome::Created),
             None => return Ok(()),
         },
     };

@@ -11,7 +11,7 @@ use crate::app::{App, Opened};
 use crate::error::Result;
 use crate::model::{Credential, Extra, NewCredential};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Op, Provider};
+use crate::provider::{Done, Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -103,5 +103,5 @@ async fn delete(app: &App, opened: &Opened, args: DeleteArgs) -> Result<()> {
     opened.provider.check_op(Op::DeleteCredential)?;
     confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title)).await?;
     let result = opened.provider.delete_credential(&args.id).await;
-    show_removal(app, &rows::CREDENTIAL, result, args.if_missing, bare_row(opened, "", Some(&args.id)))
+    show_removal(app, &rows::CREDENTIAL, result.map(Done::from), args.if_missing, bare_row(opened, "", Some(&args.id)))
 }

@@ -12,7 +12,7 @@ use crate::app::{App, Opened};
 use crate::error::{Kind, Result};
 use crate::model::{Bytes, Domain, DomainName, NewDomain};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Op, Provider, ProviderId};
+use crate::provider::{Done, Op, Provider, ProviderId};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -164,7 +164,7 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
             (opened.provider.get_domain(&new.name).await?, Outcome::Exists)
         }
         result => match planned(app, &rows::DOMAIN, result, bare_row(opened, &new.name))? {
-            Some(made) => (made, Outcome::Created),
+            Some(made) => (made.value, Outcome::Created),
             None => return Ok(()),
         },
     };
@@ -210,5 +210,5 @@ async fn delete(app: &App, opened: &Opened, name: &DomainName, args: DeleteArgs)
     confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))
         .await?;
     let result = opened.provider.delete_domain(name).await;
-    show_removal(app, &rows::DOMAIN, result, args.if_missing, bare_row(opened, name))
+    show_removal(app, &rows::DOMAIN, result.map(Done::from), args.if_missing, bare_row(opened, name))
 }

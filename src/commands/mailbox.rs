@@ -213,7 +213,7 @@ async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) 
             return adopt(app, opened, &new, &args.password).await;
         }
         result => match planned(app, &rows::MAILBOX, result, bare)? {
-            Some(made) => (made, Outcome::Created),
+            Some(made) => (made.value, Outcome::Created),
             None => return Ok(()),
         },
     };
@@ -234,7 +234,7 @@ async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs
     let mut outcome = Outcome::Unchanged;
     let mut mailbox = existing;
     if !change.is_empty() && !change.is_met_by(&mailbox) {
-        mailbox = opened.provider.update_mailbox(&new.address, &change).await?;
+        mailbox = opened.provider.update_mailbox(&new.address, &change).await?.value;
         outcome = Outcome::Updated;
     }
     let mut password = None;

@@ -22,7 +22,7 @@ use crate::cli::Command;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Removal, Status};
 use crate::output::{Outcome, Row, Shape, rows};
-use crate::provider::Provider;
+use crate::provider::{Done, Provider};
 
 /// Runs a command.
 pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
@@ -117,13 +117,13 @@ fn show_change<T>(
 fn show_removal(
     app: &App,
     shape: &Shape,
-    result: Result<Removal>,
+    result: Result<Done<Removal>>,
     if_missing: IfMissing,
     row: impl Fn(Outcome) -> Row,
 ) -> Result<()> {
     let row = match result {
         Err(error) if error.kind == Kind::NotFound && if_missing == IfMissing::Ok => row(Outcome::Absent),
-        result => match planned(app, shape, result, &row)? {
+        result => match planned(app, shape, result, &row)?.map(|done| done.value) {
             None => return Ok(()),
             Some(Removal::Done(note)) => {
                 let mut row = row(Outcome::Deleted);

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::{Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, alias_op, change_op, failed};
+use super::{Done, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Made, Moment};
 use crate::model::{
@@ -171,11 +171,11 @@ impl Checked {
 
     /// Makes one mailbox like [`Provider::create_mailbox`], but does not look when the answer is lost: the effect of the
     /// error is then `Unknown`, for a caller that looks for many at once.
-    pub async fn create_without_look(&self, new: &NewMailbox) -> Result<Mailbox> {
+    pub async fn create_without_look(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         self.run(Op::CreateMailbox, &new.address, self.send_new(new)).await
     }
 
-    async fn send_new(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn send_new(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         self.allow_new(new)?;
         // Forgotten when the answer is there: a run makes a million of them.
         let _guarded = new.password.as_ref().map(|password| self.http.guard_meanwhile(password));
@@ -183,12 +183,12 @@ impl Checked {
     }
 
     /// Changes a mailbox like [`Provider::update_mailbox`], without a look when the answer is lost.
-    pub async fn update_without_look(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
-        self.run(change_op(change), address, self.send_change(address, change)).await
+    pub async fn update_without_look(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
+        self.run(change.op(), address, self.send_change(address, change)).await
     }
 
     /// Sets a password like [`Provider::set_password`]; the effect of the error is `Unknown` when the answer is lost.
-    pub async fn set_password_without_look(&self, address: &Address, password: &SecretString) -> Result<()> {
+    pub async fn set_password_without_look(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let call = async {
             self.invalid_password(address, password)?;
             let _guarded = self.http.guard_meanwhile(password);
@@ -198,11 +198,11 @@ impl Checked {
     }
 
     /// Removes a mailbox like [`Provider::delete_mailbox`], without a look when the answer is lost.
-    pub async fn delete_without_look(&self, address: &Address) -> Result<Removal> {
+    pub async fn delete_without_look(&self, address: &Address) -> Result<Done<Removal>> {
         self.run(Op::DeleteMailbox, address, self.inner.delete_mailbox(address)).await
     }
 
-    async fn send_change(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+    async fn send_change(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         self.allow_change(address, change)?;
         self.inner.update_mailbox(address, change).await
     }
@@ -298,12 +298,12 @@ impl Provider for Checked {
         self.run(Op::GetMailbox, address, self.inner.get_mailbox(address)).await
     }
 
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox> {
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let call = async {
             self.http.guard(new.password.as_ref());
             let began = Moment::now();
             match self.send_new(new).await {
-                Err(error) if error.effect == Effect::Unknown => self.look_for(new, error, began).await,
+                Err(error) if error.effect == Effect::Unknown => self.look_for(new, error, began).await.map(Done::from),
                 Err(mut error) if error.effect == Effect::Partial && error.hint.is_none() => {
                     error.hint = self.update_hint(new);
                     Err(error)
@@ -314,7 +314,7 @@ impl Provider for Checked {
         self.run(Op::CreateMailbox, &new.address, call).await
     }
 
-    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         let call = async {
             let domains = batch.windows(2).any(|pair| pair[0].address.domain() != pair[1].address.domain());
             if domains || batch.len() > self.spec().rules.batch_max {
@@ -335,15 +335,15 @@ impl Provider for Checked {
         self.run_blind(Op::CreateMailboxes, &"the batch", call).await
     }
 
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
-        let op = change_op(change);
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
+        let op = change.op();
         let call = async {
             match self.send_change(address, change).await {
                 Err(error) if error.effect == Effect::Unknown => match self.inner.get_mailbox(address).await {
                     Ok(found) if change.is_met_by(&found) => {
                         self.http
                             .note(format!("the answer to changing {address} was lost; looking found the change made"));
-                        Ok(found)
+                        Ok(found.into())
                     }
                     _ => {
                         let message =
@@ -357,7 +357,7 @@ impl Provider for Checked {
         self.run(op, address, call).await
     }
 
-    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let call = async {
             self.invalid_password(address, password)?;
             self.http.guard(Some(password));
@@ -381,13 +381,13 @@ impl Provider for Checked {
         self.run_blind(Op::SuspendMailbox, address, self.inner.resume_mailbox(address)).await
     }
 
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let call = async {
             match self.inner.delete_mailbox(address).await {
                 Err(error) if error.effect == Effect::Unknown => match self.inner.get_mailbox(address).await {
                     Err(look) if look.kind == Kind::NotFound => {
                         self.http.note(format!("the answer to deleting {address} was lost; looking found it gone"));
-                        Ok(Removal::Done(None))
+                        Ok(Removal::Done(None).into())
                     }
                     _ => {
                         let message =
@@ -401,8 +401,8 @@ impl Provider for Checked {
         self.run(Op::DeleteMailbox, address, call).await
     }
 
-    fn remember(&self, mailbox: &Mailbox) {
-        self.inner.remember(mailbox);
+    fn cache_listed(&self, mailbox: &Mailbox) {
+        self.inner.cache_listed(mailbox);
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
@@ -413,7 +413,7 @@ impl Provider for Checked {
         self.run(Op::GetDomain, name, self.inner.get_domain(name)).await
     }
 
-    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+    async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
         self.http.guard(new.postmaster_password.as_ref());
         let (op, name) = (Op::CreateDomain, &new.name);
         let call = async {
@@ -422,7 +422,7 @@ impl Provider for Checked {
                 Err(error) if error.effect == Effect::Unknown => match self.inner.get_domain(name).await {
                     Ok(found) => {
                         let has_password = new.postmaster_password.is_some();
-                        self.is_ours(name, found.created_at.as_ref(), began, has_password).map(|()| found)
+                        self.is_ours(name, found.created_at.as_ref(), began, has_password).map(|()| found.into())
                     }
                     Err(_) => {
                         let message = format!("the answer to creating {name} was lost, and looking did not find it");
@@ -459,11 +459,11 @@ impl Provider for Checked {
         self.stream(Op::ListAliases, domain, || self.inner.list_aliases(domain))
     }
 
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
-        self.run_blind(alias_op(&new.source), &new.source, self.inner.create_alias(new)).await
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
+        self.run_blind(new.source.op(), &new.source, self.inner.create_alias(new)).await
     }
 
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         self.run_blind(Op::DeleteAlias, source, self.inner.delete_alias(source)).await
     }
 

@@ -1,6 +1,7 @@
 //! The trait every mail host implements, and the contract behind it.
 
 mod checked;
+mod done;
 mod spec;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use futures_util::TryStreamExt;
 use secrecy::SecretString;
 
 pub use checked::Checked;
+pub use done::Done;
 pub use spec::{
     AuthScheme, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
 };
@@ -54,22 +56,22 @@ pub trait Provider: Send + Sync {
     }
 
     /// Makes one mailbox.
-    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Mailbox>;
+    async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>>;
 
     /// Makes many mailboxes of one domain in one request. Results are in the order of `batch`.
-    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         let _ = batch;
         Err(self.spec().unsupported(Op::CreateMailboxes))
     }
 
     /// Changes names, quota or privilege; what the change leaves out stays.
-    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Mailbox> {
+    async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         let _ = address;
-        Err(self.spec().unsupported(change_op(change)))
+        Err(self.spec().unsupported(change.op()))
     }
 
     /// Sets the password a mailbox's owner logs in with.
-    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<()> {
+    async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let _ = (address, password);
         Err(self.spec().unsupported(Op::SetPassword))
     }
@@ -87,13 +89,13 @@ pub trait Provider: Send + Sync {
     }
 
     /// Removes a mailbox, at once or at a later date.
-    async fn delete_mailbox(&self, address: &Address) -> Result<Removal> {
+    async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let _ = address;
         Err(self.spec().unsupported(Op::DeleteMailbox))
     }
 
-    /// Hears of a mailbox that a later call will be about, as the listing shows it, so that it need not be looked up.
-    fn remember(&self, mailbox: &Mailbox) {
+    /// Caches a listed mailbox so that a later call about it skips the look-up.
+    fn cache_listed(&self, mailbox: &Mailbox) {
         let _ = mailbox;
     }
 
@@ -114,7 +116,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// Adds a domain.
-    async fn create_domain(&self, new: &NewDomain) -> Result<Domain> {
+    async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
         let _ = new;
         Err(self.spec().unsupported(Op::CreateDomain))
     }
@@ -156,12 +158,12 @@ pub trait Provider: Send + Sync {
     }
 
     /// Makes an alias or a catch-all.
-    async fn create_alias(&self, new: &Alias) -> Result<Alias> {
-        Err(self.spec().unsupported(alias_op(&new.source)))
+    async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
+        Err(self.spec().unsupported(new.source.op()))
     }
 
     /// Removes an alias or a catch-all with all its targets.
-    async fn delete_alias(&self, source: &AliasSource) -> Result<Removal> {
+    async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
         let _ = source;
         Err(self.spec().unsupported(Op::DeleteAlias))
     }
@@ -187,24 +189,7 @@ pub trait Provider: Send + Sync {
     async fn close(&self) {}
 }
 
-/// Returns the operation that creating this alias is.
-pub(crate) fn alias_op(source: &AliasSource) -> Op {
-    match source {
-        AliasSource::Address(_) => Op::CreateAlias,
-        AliasSource::CatchAll(_) => Op::CreateCatchAll,
-    }
-}
-
-/// Returns the operation that a change is told as.
-pub(crate) fn change_op(change: &MailboxChange) -> Op {
-    match change {
-        MailboxChange { quota: Some(_), .. } => Op::SetQuota,
-        MailboxChange { admin: Some(_), .. } => Op::SetAdmin,
-        _ => Op::SetNames,
-    }
-}
-
-/// Returns a listing that is nothing but an error.
+/// Returns a listing that fails at once.
 pub(crate) fn failed<'a, T: Send + 'a>(error: Error) -> Listing<'a, T> {
     Listing::once(async { Err(error) })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::http::Pace;
-use crate::model::{Address, Bytes, MailboxChange, NewMailbox, ProviderId};
+use crate::model::{Address, AliasSource, Bytes, MailboxChange, NewMailbox, ProviderId};
 
 /// Something that can be asked of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +246,9 @@ pub struct Rules {
     pub batch_max: usize,
     /// Whether a mailbox that is missing right after its creation may still appear.
     pub listing_lags: bool,
+    /// Whether a second create of an address that exists is refused as a conflict, as far as documents tell. Only then
+    /// may a create whose answer was lost be sent again without proof that the first one did nothing.
+    pub refuses_existing: bool,
     /// What creating a mailbox costs, in a sentence; `None` where it costs nothing.
     pub costs: Option<&'static str>,
 }
@@ -264,14 +267,42 @@ pub fn any_address(_: &Address) -> Option<&'static str> {
     None
 }
 
-/// Returns the operations that a change may need, each with its field and whether it does.
-fn asked_of(change: &MailboxChange) -> [(&'static str, Op, bool); 4] {
-    [
-        ("first_name", Op::SetNames, change.first_name.is_some()),
-        ("last_name", Op::SetNames, change.last_name.is_some()),
-        ("quota", Op::SetQuota, change.quota.is_some()),
-        ("admin", Op::SetAdmin, change.admin.is_some()),
-    ]
+impl MailboxChange {
+    /// Returns the operations that the change needs, each with the field that asks for it.
+    pub fn ops(&self) -> Vec<(&'static str, Op)> {
+        let asked = [
+            ("quota", Op::SetQuota, self.quota.is_some()),
+            ("admin", Op::SetAdmin, self.admin.is_some()),
+            ("first_name", Op::SetNames, self.first_name.is_some()),
+            ("last_name", Op::SetNames, self.last_name.is_some()),
+        ];
+        asked.into_iter().filter(|(_, _, asked)| *asked).map(|(field, op, _)| (field, op)).collect()
+    }
+
+    /// Returns the operation that errors about the whole change name.
+    pub fn op(&self) -> Op {
+        self.ops().first().map_or(Op::SetNames, |(_, op)| *op)
+    }
+}
+
+impl NewMailbox {
+    /// Returns the operations that the request needs, each with the field that asks for it.
+    pub fn ops(&self) -> Vec<(&'static str, Op)> {
+        // Names travel with every create; a privilege that is not asked for needs none.
+        let mut ops = self.extras().ops();
+        ops.insert(0, ("address", Op::CreateMailbox));
+        ops
+    }
+}
+
+impl AliasSource {
+    /// Returns the operation that creates an alias for this source.
+    pub fn op(&self) -> Op {
+        match self {
+            AliasSource::Address(_) => Op::CreateAlias,
+            AliasSource::CatchAll(_) => Op::CreateCatchAll,
+        }
+    }
 }
 
 impl Rules {
@@ -395,10 +426,14 @@ impl Spec {
         }
     }
 
+    /// Returns the refusal of the first of these operations that this provider cannot do or the profile does not allow.
+    pub fn refusal_of(&self, ops: &[(&'static str, Op)], allow_unverified: bool) -> Option<Error> {
+        ops.iter().find_map(|(_, op)| self.refusal(*op, allow_unverified))
+    }
+
     /// Returns everything for which a new mailbox would be refused before anything is sent.
     pub fn new_problems(&self, new: &NewMailbox, allow_unverified: bool) -> Vec<Problem> {
-        let asked = [("quota", Op::SetQuota, new.quota.is_some()), ("admin", Op::SetAdmin, new.admin == Some(true))];
-        self.with_refusals(self.rules.problems(new), asked, allow_unverified)
+        self.with_refusals(self.rules.problems(new), new.ops(), allow_unverified)
     }
 
     /// Returns everything for which a change would be refused before anything is sent.
@@ -406,23 +441,23 @@ impl Spec {
         if change.is_empty() {
             return vec![Problem { field: "(all)", why: "there is nothing to change".to_owned() }];
         }
-        self.with_refusals(self.rules.change_problems(change), asked_of(change), allow_unverified)
+        self.with_refusals(self.rules.change_problems(change), change.ops(), allow_unverified)
     }
 
-    /// Returns everything for which a mailbox would be refused that is made if it is not there, and else changed to what
+    /// Returns everything for which a mailbox would be refused that is made if it is missing, and else changed to what
     /// is asked for.
     pub fn new_or_change_problems(&self, new: &NewMailbox, allow_unverified: bool) -> Vec<Problem> {
-        self.with_refusals(self.rules.problems(new), asked_of(&new.as_change()), allow_unverified)
+        self.with_refusals(self.rules.problems(new), new.as_change().ops(), allow_unverified)
     }
 
-    /// Adds the refusals of the operations that are asked for.
-    fn with_refusals<const N: usize>(
+    /// Adds the refusals of the operations that are needed.
+    fn with_refusals(
         &self,
         mut problems: Vec<Problem>,
-        asked: [(&'static str, Op, bool); N],
+        ops: Vec<(&'static str, Op)>,
         allow_unverified: bool,
     ) -> Vec<Problem> {
-        for (field, op, _) in asked.into_iter().filter(|(_, _, asked)| *asked) {
+        for (field, op) in ops {
             let refusal = self.refusal(op, allow_unverified).map(|error| error.message.clone());
             // Where the rules have said why already, once is enough.
             problems.extend(

@@ -33,7 +33,7 @@ async fn call(provider: &dyn Provider, ctx: &Ctx, op: Op) -> Result<()> {
         Op::SetNames => provider.update_mailbox(&ada, &change(Some("Augusta"), None, None)).await.map(drop),
         Op::SetQuota => provider.update_mailbox(&ada, &change(None, Some(quota(ctx)), None)).await.map(drop),
         Op::SetAdmin => provider.update_mailbox(&ada, &change(None, None, Some(true))).await.map(drop),
-        Op::SetPassword => provider.set_password(&ada, &PASSWORD.into()).await,
+        Op::SetPassword => provider.set_password(&ada, &PASSWORD.into()).await.map(drop),
         Op::SuspendMailbox => {
             provider.suspend_mailbox(&ada).await?;
             provider.resume_mailbox(&ada).await.map(drop)

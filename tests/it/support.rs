@@ -88,7 +88,7 @@ impl Ctx {
     }
 
     pub(crate) async fn create(&self, address: &str) -> Mailbox {
-        self.provider.create_mailbox(&self.mailbox(address)).await.expect("the mailbox is created")
+        self.provider.create_mailbox(&self.mailbox(address)).await.expect("the mailbox is created").value
     }
 
     /// Returns the listed addresses of a domain, sorted.

@@ -15,6 +15,7 @@ use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meanin
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Failure, Made, Method, Moment};
 use crate::model::{Address, Mailbox, NewMailbox};
+use crate::provider::Done;
 
 #[derive(Deserialize)]
 struct WireOutcome {
@@ -29,20 +30,20 @@ struct WireCreated {
 }
 
 impl Hybridbox {
-    pub(super) async fn create_batch(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Mailbox>>> {
+    pub(super) async fn create_batch(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         let Some(first) = batch.first() else { return Ok(Vec::new()) };
         let began = Moment::now();
         let items = batch.iter().map(item_from).collect();
         let body = WireNewMailboxes { domain: first.address.domain().as_str(), items };
         let answer: WireOutcome = self.write(Method::POST, &["mailboxes", "bulk"]).body(&body).json().await?;
         let places: HashMap<_, _> = batch.iter().enumerate().map(|(at, new)| (&new.address, at)).collect();
-        let mut results: Vec<Option<Result<Mailbox>>> = batch.iter().map(|_| None).collect();
+        let mut results: Vec<Option<Result<Done<Mailbox>>>> = batch.iter().map(|_| None).collect();
         let mut created = Vec::new();
         for WireCreated { index, mailbox } in answer.created.into_iter().flatten() {
             let mailbox = mailbox_from(mailbox);
             if let Some(&at) = places.get(&mailbox.address) {
                 created.push((at, index));
-                results[at] = Some(Ok(mailbox));
+                results[at] = Some(Ok(mailbox.into()));
             }
         }
         let failed = answer.failed.unwrap_or_default();
@@ -67,7 +68,11 @@ impl Hybridbox {
             Ok(there) => self.settle(address, there, &unattributed, began),
             Err(_) => Err(unknown(address, "looking failed")),
         };
-        Ok(batch.iter().zip(results).map(|(new, known)| known.unwrap_or_else(|| settle(&new.address))).collect())
+        Ok(batch
+            .iter()
+            .zip(results)
+            .map(|(new, known)| known.unwrap_or_else(|| settle(&new.address).map(Done::from)))
+            .collect())
     }
 
     /// Says what became of an item that the answer does not account for, from what is there now.
