@@ -242,14 +242,11 @@ impl App {
         Ok(self.sandbox.as_ref().expect("it was just started").base_url(provider))
     }
 
-    /// Tells what must be heard besides a result: what a lost answer turned out to be, and what is not documented.
-    /// Next to a JSON error standard error has one line and no more.
+    /// Says that a route is not documented. Next to a JSON error standard error has one line and no more.
     pub(crate) fn tell_notes(&self, opened: &Opened, op: Op, succeeded: bool) {
-        let notes = opened.provider.take_notes();
         if self.out.format.is_json() && !succeeded {
             return;
         }
-        notes.iter().for_each(|note| self.out.note(note));
         // With a real account somebody has allowed it in so many words; in the sandbox it is simply on.
         if let Support::Unverified(why) = (opened.provider.spec().support)(op)
             && opened.profile.sandbox.value

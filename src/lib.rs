@@ -128,7 +128,7 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
 /// Waits until the program has to end: at the first signal, or at the second where a run wants to end in order.
 async fn interrupted(interrupt: &Interrupt) -> Kind {
     let first = signal().await;
-    if interrupt.tell(first) { signal().await } else { first }
+    if interrupt.stop(first) { signal().await } else { first }
 }
 
 /// Waits for Ctrl-C or a request to end.

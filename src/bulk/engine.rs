@@ -1,4 +1,4 @@
-//! The engine: takes rows as they become ready, keeps as many requests in the air as asked for, and writes down and tells
+//! The engine: takes rows as they become ready, keeps as many requests under way as asked for, and writes down and reports
 //! what became of each.
 
 use std::collections::{HashMap, VecDeque};
@@ -7,27 +7,32 @@ use std::task::Poll;
 
 use futures_util::poll;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::yield_now;
 
 use super::feed::{Feeder, Item};
-use super::job::{Job, send};
+use super::job::{Answered, Job, send};
 use super::journal::{Done, Journal, Line};
+use super::looks::Witnesses;
 use super::record::Record;
-use super::{Ends, Fate, Interrupt, Options, Report, Summary, Verb};
+use super::{Interrupt, Options, Report, RunIo, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::Moment;
-use crate::model::{DomainName, Mailbox};
-use crate::output::Outcome;
-use crate::provider::{Checked, Op, Provider};
+use crate::http;
+use crate::model::{DomainName, Mailbox, Outcome};
+use crate::provider::case::{Answer, Event, LAG, Rules, Step, Verdict, Why};
+use crate::provider::{self, Checked, Op, Provider, event_of, words};
 
 /// How often a row is sent.
-pub(super) const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 8;
+
+/// For how long lost answers are looked for, at least: a listing that is a minute late is waited for.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(90);
 
 /// How many rows are made ready at a time, at least and at most: as many as all requests take that may come back at the
 /// same time. One flush to the disk is shared by that many.
 const GROUP: std::ops::RangeInclusive<usize> = 256..=4096;
 
-/// How many doubts are gathered at most before they are settled, so that a server which answers nothing does not fill
+/// How many rows wait for a look at most before no more are sent, so that a server which answers nothing does not fill
 /// the memory.
 const WAVE: usize = 4096;
 
@@ -35,57 +40,86 @@ const WAVE: usize = 4096;
 pub(super) struct Run<'a> {
     pub(super) provider: &'a Checked,
     pub(super) options: Options,
+    pub(super) rules: Rules,
     pub(super) journal: Option<&'a Journal>,
     pub(super) interrupt: &'a Interrupt,
     pub(super) notice: &'a dyn Fn(&str),
-    pub(super) tell: &'a mut dyn FnMut(&Done, Option<&Mailbox>),
-    pub(super) began: Moment,
+    report_row: &'a mut dyn FnMut(&Done, Option<&Mailbox>),
     pub(super) ready: VecDeque<Item>,
-    pub(super) doubts: Vec<Job>,
-    /// Domains on which every further request would fail the same way.
-    pub(super) closed: HashMap<DomainName, Error>,
-    /// How many mailboxes one request makes at most.
-    pub(super) batch_max: usize,
-    /// How many rows are made ready at a time.
-    pub(super) group: usize,
+    /// Rows that need a look, each not before a time.
+    pub(super) looking: Vec<(Timestamp, Job)>,
+    pub(super) witnesses: Witnesses,
+    /// Domains on which every further create would fail in the same way.
+    closed: HashMap<DomainName, Error>,
+    batch: Batch,
     pub(super) stopped: Option<Error>,
-    pub(super) summary: Summary,
+    summary: Summary,
 }
 
-/// Works through the rows of a file. `tell` hears what became of each as it happens.
+/// How rows travel together.
+#[derive(Clone, Copy)]
+struct Batch {
+    /// How many mailboxes one request creates at most.
+    most: usize,
+    /// How many rows are made ready at a time.
+    group: usize,
+}
+
+/// Works through the rows of a file. `report_row` is called with what became of each as it happens.
 pub async fn run(
     provider: &Checked,
-    ends: Ends<'_>,
+    io: RunIo<'_>,
     options: Options,
-    tell: &mut dyn FnMut(&Done, Option<&Mailbox>),
+    report_row: &mut dyn FnMut(&Done, Option<&Mailbox>),
 ) -> Result<Report> {
-    let Ends { size, journal, record, interrupt, notice, .. } = ends;
+    let RunIo { size, journal, record, interrupt, notice, .. } = io;
     interrupt.listen();
     let summary = record.map_or_else(|| Summary::new(size.0), Record::summary);
-    let began = record.map_or_else(Moment::now, |record| Moment::at(record.header.started));
-    let batch_max = match provider.check_op(Op::CreateMailboxes) {
+    let most = match provider.check_op(Op::CreateMailboxes) {
         Ok(()) if options.verb == Verb::Create => provider.spec().rules.batch_max,
         _ => 1,
     };
-    let group = (options.concurrency * batch_max).clamp(*GROUP.start(), *GROUP.end());
-    let feeder = Feeder::new(provider, &options, ends, group)?;
+    let group = (options.concurrency * most).clamp(*GROUP.start(), *GROUP.end());
+    let rules = rules(provider, &options);
+    let feeder = Feeder::new(provider, &options, io, rules, group)?;
     let run = Run {
         provider,
+        rules,
         journal,
         interrupt,
         notice,
-        tell,
-        began,
+        report_row,
         ready: VecDeque::new(),
-        doubts: Vec::new(),
+        looking: Vec::new(),
+        witnesses: Witnesses::new(record.into_iter().flat_map(|record| record.created.iter().cloned())),
         closed: HashMap::new(),
-        batch_max,
-        group,
+        batch: Batch { most, group },
         options,
         stopped: None,
         summary,
     };
     run.work(feeder).await
+}
+
+/// Returns how the cases of a run are driven.
+fn rules(provider: &Checked, options: &Options) -> Rules {
+    let pause = SignedDuration::try_from(options.poll).unwrap_or(LAG);
+    let mut rules = Rules {
+        resends: !options.only_looks,
+        attempts: ATTEMPTS,
+        looks: 2,
+        pause,
+        ..provider.case_rules(options.on_existing, Op::ListMailboxes)
+    };
+    // Where the listing lags by the provider's own account, how long it is looked for follows from how often.
+    if rules.is_costly {
+        rules.lag = rules.lag.min(pause * 14);
+    }
+    let patience = if rules.is_costly { rules.lag + rules.grace() } else { PATIENCE.min(pause * 60) };
+    while rules.patience() < patience {
+        rules.looks += 1;
+    }
+    rules
 }
 
 impl Run<'_> {
@@ -97,9 +131,9 @@ impl Run<'_> {
         let mut groups = pin!(groups.fuse());
         let mut rows_left = true;
         loop {
-            let mut air = FuturesUnordered::new();
+            let mut under_way = FuturesUnordered::new();
             loop {
-                while air.len() < self.options.concurrency
+                while under_way.len() < self.options.concurrency
                     && let Some(jobs) = self.next_jobs(rows_left)
                 {
                     let mut request = Box::pin(send(self.provider, jobs));
@@ -107,16 +141,16 @@ impl Run<'_> {
                     // to the time of every request, and all would come back at the same time again.
                     match poll!(&mut request) {
                         Poll::Ready((jobs, results)) => self.take_all(jobs, results),
-                        Poll::Pending => air.push(request),
+                        Poll::Pending => under_way.push(request),
                     }
                     yield_now().await;
                 }
-                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.group;
-                if air.is_empty() && !wants_rows {
+                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.batch.group;
+                if under_way.is_empty() && !wants_rows {
                     break;
                 }
                 tokio::select! {
-                    Some((jobs, results)) = air.next(), if !air.is_empty() => self.take_all(jobs, results),
+                    Some((jobs, results)) = under_way.next(), if !under_way.is_empty() => self.take_all(jobs, results),
                     group = groups.next(), if wants_rows => match group {
                         Some(Ok(items)) => self.ready.extend(items),
                         Some(Err(error)) => self.stop(error),
@@ -128,14 +162,19 @@ impl Run<'_> {
                     self.stop(failure);
                 }
             }
-            if self.stopped.is_some() || (self.doubts.is_empty() && self.ready.is_empty()) {
+            if self.stopped.is_some() || (self.looking.is_empty() && self.ready.is_empty()) {
                 break;
             }
-            self.settle().await;
+            self.look_around().await;
         }
         if let Some(journal) = self.journal {
-            if self.stopped.is_none() {
-                journal.append(&Line::Ended { ended: jiff::Timestamp::now() });
+            let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && !job.case.is_doubted());
+            let unsent: Vec<u32> = unsent.map(|(job, _)| job.row).collect();
+            if !unsent.is_empty() {
+                journal.append(&Line::Unsent { unsent });
+            }
+            if self.stopped.is_none() && !self.options.only_looks {
+                journal.append(&Line::Ended { ended: Timestamp::now() });
             }
             if let Err(failure) = journal.commit().await {
                 self.stop(failure);
@@ -145,194 +184,229 @@ impl Run<'_> {
     }
 
     fn may_send(&self) -> bool {
-        self.stopped.is_none() && self.doubts.len() < WAVE
+        self.stopped.is_none() && self.looking.len() < WAVE
     }
 
     /// Returns the next rows to send in one request: one, or several of a domain where the provider takes them. Rows
     /// that need no request are finished on the way.
     fn next_jobs(&mut self, more_come: bool) -> Option<Vec<Job>> {
         let first = self.next_job()?;
-        let most = if first.alone { 1 } else { self.batch_max };
+        let most = if fits_a_batch(&first) { self.batch.most } else { 1 };
         let mut jobs = vec![first];
         let mut at = 0;
         while jobs.len() < most
-            && let Some(item) = self.ready.get(at)
+            && let Some((job, step)) = self.ready.get(at)
         {
-            let fits = |job: &Job| !job.alone && job.new.address.domain() == jobs[0].new.address.domain();
-            if matches!(item, Item::Send(job) if fits(job))
-                && let Some(Item::Send(job)) = self.ready.remove(at)
-            {
+            let fits =
+                *step == Step::Send && fits_a_batch(job) && job.new.address.domain() == jobs[0].new.address.domain();
+            if fits && let Some((job, _)) = self.ready.remove(at) {
                 jobs.push(job);
             } else {
                 at += 1;
             }
         }
-        if jobs.len() < most && more_come && self.ready.len() + jobs.len() < self.group {
-            // The next group may fill the request.
-            jobs.into_iter().rev().for_each(|job| self.ready.push_front(Item::Send(job)));
+        if may_wait_to_be_filled(jobs.len(), most, self.ready.len(), self.batch.group, more_come) {
+            jobs.into_iter().rev().for_each(|job| self.ready.push_front((job, Step::Send)));
             return None;
         }
         // What an earlier part of the run left in doubt may never have been sent.
-        let is_repeat = jobs.iter().any(|job| job.doubted && job.attempts > 0);
+        let is_repeat = jobs.iter().any(|job| job.case.is_doubted() && job.case.attempts() > 0);
         if is_repeat && !self.provider.may_repeat() {
             // The rows are left in doubt: the resumed run looks for them.
             let error = Error::new(Kind::Network, "so many answers were lost that nothing more is sent again");
-            self.stop(error.hint("see whether the provider is well"));
+            self.stop(error.hint("check whether the provider works"));
             return None;
         }
-        jobs.iter_mut().for_each(|job| job.attempts += 1);
+        let now = http::now();
+        jobs.iter_mut().for_each(|job| job.case.send(now));
+        if let Some(journal) = self.journal {
+            journal.sent(jobs.iter().map(|job| job.row).collect(), now);
+        }
         Some(jobs)
     }
 
     /// Returns the next row to send.
     fn next_job(&mut self) -> Option<Job> {
         while self.may_send() {
-            match self.ready.pop_front()? {
-                Item::Done(job, fate) => self.finish(&job, *fate),
-                Item::Doubt(job) => self.doubts.push(job),
-                Item::Send(job) => match self.closed.get(job.new.address.domain()).filter(|_| job.makes()) {
-                    Some(reason) => {
-                        let mut error = reason.clone();
-                        error.message = format!("not tried: {}", error.message);
-                        self.finish(&job, Fate::failed(error));
-                    }
-                    None => return Some(job),
-                },
+            let (job, step) = self.ready.pop_front()?;
+            if step != Step::Send {
+                self.step(job, step);
+                continue;
+            }
+            match self.closed.get(job.new.address.domain()).filter(|_| job.creates() && !job.case.is_doubted()) {
+                Some(reason) => {
+                    let mut error = reason.clone();
+                    error.message = format!("not tried: {}", error.message);
+                    let verdict = Verdict {
+                        outcome: Outcome::Failed,
+                        password: job.case.password(),
+                        why: Why::Answered,
+                        settles_at: None,
+                    };
+                    self.finish(Job { error: Some(error), ..job }, verdict);
+                }
+                None => return Some(job),
             }
         }
         None
     }
 
-    /// Ends the run: nothing more is sent, not even what waits for its turn. The first reason is the one that is told.
+    /// Ends the run: nothing more is sent, not even what waits for its turn. The first reason is the one that is reported.
     pub(super) fn stop(&mut self, error: Error) {
         self.provider.stop();
         self.stopped.get_or_insert(error);
     }
 
     /// Takes in what came back of one request.
-    fn take_all(&mut self, jobs: Vec<Job>, results: Result<Vec<Result<Fate>>>) {
+    fn take_all(&mut self, jobs: Vec<Job>, results: Result<Vec<Result<provider::Done<Answered>>>>) {
         match results {
             Ok(results) => jobs.into_iter().zip(results).for_each(|(job, result)| self.take(job, result)),
-            // One row may be the reason that all were refused: each is sent alone to be told its own.
+            // One row may be the reason that all were refused: each is sent alone to get its own answer.
             Err(error)
                 if jobs.len() > 1
                     && error.effect == Effect::None
                     && matches!(error.kind, Kind::Conflict | Kind::Invalid | Kind::Limit | Kind::NotFound) =>
             {
-                let alone = |job| Item::Send(Job { alone: true, ..job });
-                jobs.into_iter().rev().for_each(|job| self.ready.push_front(alone(job)));
+                for mut job in jobs.into_iter().rev() {
+                    job.case.unsend();
+                    self.ready.push_front((Job { alone: true, ..job }, Step::Send));
+                }
             }
             Err(error) => jobs.into_iter().for_each(|job| self.take(job, Err(error.clone()))),
         }
     }
 
     /// Takes in what came back of one row.
-    fn take(&mut self, mut job: Job, result: Result<Fate>) {
-        let error = match result {
-            Ok(fate) => return self.finish(&job, fate),
-            Err(error) => error,
-        };
-        let verb = job.verb;
-        if error.kind == Kind::Interrupted {
-            // Left to the resumed run, which looks: half of it may have been sent.
-            return;
-        }
-        if error.effect == Effect::Unknown {
-            job.doubted = true;
-            return self.doubts.push(job);
-        }
-        if let Some(outcome) = verb.nothing_to_do(error.kind) {
-            return match outcome {
-                // It may be so because an earlier request was carried out after all.
-                Outcome::Exists if job.doubted => self.doubts.push(job),
-                Outcome::Exists => self.exists(job, None),
-                Outcome::Absent if job.doubted => self.finish(&job, Fate::gone()),
-                outcome => self.finish(&job, Fate::of(outcome)),
-            };
-        }
-        match (error.kind, error.effect) {
-            (Kind::Planned, _) => {
-                self.finish(&job, Fate { note: Some(error.message.clone()), ..Fate::of(Outcome::Planned) })
+    fn take(&mut self, mut job: Job, result: Result<provider::Done<Answered>>) {
+        let now = http::now();
+        let event = event_of(&result, now);
+        match result {
+            Ok(done) => {
+                if job.creates() {
+                    self.witnesses.add(&job.new.address, now);
+                }
+                job.take(done);
             }
-            (_, Effect::Partial) if verb == Verb::Create && job.half_made.is_none() && !job.new.extras().is_empty() => {
-                let made = Mailbox::at(job.new.address.clone());
-                self.complete(job, made);
+            Err(error) if error.kind == Kind::Planned => {
+                job.notes.push(error.message.clone());
+                let verdict =
+                    Verdict { outcome: Outcome::Planned, password: None, why: Why::Answered, settles_at: None };
+                return self.finish(job, verdict);
             }
-            (_, Effect::Partial | Effect::Unknown) => self.finish(&job, Fate::failed(error)),
+            Err(error) if error.effect == Effect::None && ends_run(&job, &error) => {
+                return self.leave(job, error);
+            }
             // The sender gave up on one request; the gate has learned from it, and the run has more patience.
-            (Kind::RateLimited, Effect::None) if job.attempts < ATTEMPTS => {
-                self.ready.push_back(Item::Send(job));
+            Err(error) if error.effect == Effect::None && error.kind == Kind::RateLimited => {
+                job.case.unsend();
+                return self.ready.push_back((job, Step::Send));
             }
-            // The next row would fail the same way. This one was not done, and is left to the resumed run.
-            (
-                Kind::Auth | Kind::Denied | Kind::Config | Kind::Unsupported | Kind::RateLimited | Kind::Network,
-                Effect::None,
-            ) => self.stop(error),
-            (kind, Effect::None) => {
-                if verb == Verb::Create && matches!(kind, Kind::Limit | Kind::NotFound) {
+            Err(error) => {
+                if job.creates()
+                    && !job.case.is_doubted()
+                    && error.effect == Effect::None
+                    && matches!(error.kind, Kind::Limit | Kind::NotFound)
+                {
                     self.closed.insert(job.new.address.domain().clone(), error.clone());
                 }
-                self.finish(&job, Fate::failed(error));
+                if event == Event::Answered(Answer::Partial) && job.creates() {
+                    job.mailbox.get_or_insert_with(|| Box::new(Mailbox::at(job.new.address.clone())));
+                    job.alone = true;
+                }
+                job.error = Some(error);
             }
         }
+        let step = job.case.on(event);
+        self.step(job, step);
     }
 
-    /// Makes ready what is still to be set on a mailbox that this run has made.
-    pub(super) fn complete(&mut self, mut job: Job, made: Mailbox) {
-        self.note_before(&mut job, false);
-        self.ready.push_back(Item::Send(Job { half_made: Some(Box::new(made)), alone: true, ..job }));
-    }
-
-    /// Says of a mailbox that was there before its create what that means.
-    pub(super) fn exists(&mut self, mut job: Job, mailbox: Option<Mailbox>) {
-        if !self.options.adopts {
-            return self.finish(&job, Fate { mailbox, ..Fate::of(Outcome::Exists) });
-        }
-        self.note_before(&mut job, true);
-        let job = Job { doubted: false, attempts: 0, ..job.adopt() };
-        match mailbox {
-            Some(mailbox) => self.judge(job, mailbox),
-            // One look for many tells which of them need a request.
-            None => self.doubts.push(job),
-        }
-    }
-
-    /// Writes down whether somebody had the address before this run. Where nobody had, whoever has it now has it from
-    /// this run.
-    pub(super) fn note_before(&self, job: &mut Job, was_there: bool) {
-        if job.was_there.replace(was_there) != Some(was_there)
+    /// Leaves a row whose request was not carried out to the resumed run, and stops this one.
+    fn leave(&mut self, job: Job, error: Error) {
+        if !job.case.is_doubted()
             && let Some(journal) = self.journal
         {
-            journal.append(&job.intent());
+            journal.append(&Line::Unsent { unsent: vec![job.row] });
+        }
+        if !matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
+            self.stop(error);
         }
     }
 
-    /// Writes down and tells what became of a row.
-    pub(super) fn finish(&mut self, job: &Job, fate: Fate) {
-        let Fate { outcome, mailbox, error, note } = fate;
+    /// Writes down and reports what became of a row.
+    pub(super) fn finish(&mut self, job: Job, verdict: Verdict) {
+        let outcome =
+            if job.is_scheduled && verdict.outcome == Outcome::Deleted { Outcome::Scheduled } else { verdict.outcome };
+        let error = job.error.as_ref().filter(|_| matches!(outcome, Outcome::Failed | Outcome::Unknown));
+        let message = match (outcome, verdict.why) {
+            (Outcome::Unknown, why) => {
+                Some(format!("{}: {}", words::doubt(job.case.task(), &job.new.address), words::reason(why)))
+            }
+            (Outcome::Failed, Why::NotShown) => {
+                Some(format!("{} was not created: its answer was lost, and a later look lacks it", job.new.address))
+            }
+            (Outcome::Failed, Why::HeldOtherwise) => {
+                Some("the address is refused as existing, but no mailbox has it: an alias may hold it".to_owned())
+            }
+            _ => error.map(whole_message),
+        };
+        let code = match (outcome, verdict.why) {
+            (Outcome::Unknown, _) => Some(Kind::Unknown),
+            (Outcome::Failed, Why::HeldOtherwise) => Some(Kind::Conflict),
+            _ => error.map(|error| error.kind),
+        };
+        let was_lost = matches!(verdict.why, Why::Shown | Why::NotShown) && job.case.is_doubted();
+        let mut notes = job.notes;
+        if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
+            notes.push("its answer was lost; a look found it done".to_owned());
+        }
         self.summary.count(outcome);
+        let is_partial = job.error.as_ref().is_some_and(|error| error.effect != Effect::None);
         let done = Done {
             row: job.row,
             line: job.line,
             address: job.new.address.to_string(),
             outcome,
-            id: mailbox.as_ref().and_then(|mailbox| mailbox.id.clone()),
-            error: error.as_ref().map(|error| error.kind.code().to_owned()),
-            message: error.as_ref().map(whole_message).or(note),
-            touched: error.as_ref().is_some_and(|error| error.effect != Effect::None),
+            id: job.mailbox.as_ref().and_then(|mailbox| mailbox.id.clone()),
+            error: code.map(|kind| kind.code().to_owned()),
+            message: message.or_else(|| notes.first().cloned()),
+            touched: matches!(outcome, Outcome::Failed | Outcome::Unknown) && (job.case.is_doubted() || is_partial),
+            password_state: verdict.password.filter(|_| job.new.password.is_some()),
+            settles_at: verdict.settles_at,
+            notes,
         };
         if let Some(journal) = self.journal {
             journal.done(&done);
         }
-        (self.tell)(&done, mailbox.as_ref());
+        (self.report_row)(&done, job.mailbox.as_deref());
         if let Some(most) = self.options.max_failures {
-            let failures = self.summary.failures(self.options.already_is_fine);
+            let failures = self.summary.failures(self.options.nothing_to_do_is_fine());
             if failures >= most {
-                let rows = if failures == 1 { "a row" } else { "rows" };
+                let rows = if failures == 1 { "row" } else { "rows" };
                 self.stop(Error::new(Kind::Partial, format!("stopped after {failures} failed {rows}")));
             }
         }
     }
+}
+
+/// Says whether the next row would fail in the same way, or the run was asked to stop.
+fn ends_run(job: &Job, error: &Error) -> bool {
+    match error.kind {
+        Kind::Auth | Kind::Denied | Kind::Config | Kind::Unsupported | Kind::Network => true,
+        Kind::Interrupted | Kind::Terminated => true,
+        Kind::RateLimited => job.case.attempts() >= ATTEMPTS,
+        _ => false,
+    }
+}
+
+/// Says whether a row's request may carry other rows.
+fn fits_a_batch(job: &Job) -> bool {
+    job.creates() && !job.alone
+}
+
+/// Says whether a request waits for rows that would fill it: `held` of `most` rows, while more rows come and what is
+/// ready is less than a group.
+fn may_wait_to_be_filled(held: usize, most: usize, ready: usize, group: usize, more_come: bool) -> bool {
+    held < most && more_come && ready + held < group
 }
 
 /// Returns an error's own words and the provider's.

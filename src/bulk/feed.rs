@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::yield_now;
 
 use super::input::{Row, Rows};
-use super::journal::Journal;
+use super::job::Job;
+use super::journal::{Journal, Listed};
 use super::record::{Record, State};
 use super::sink::Sink;
-use super::{Ends, Fate, Fingerprint, Job, Options, Verb};
+use super::{Fingerprint, OnExisting, Options, RunIo, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::DomainName;
+use crate::http;
+use crate::model::{DomainName, NewMailbox, Outcome};
+use crate::provider::case::{self, Case, Step, Verdict, Why};
 use crate::provider::{Checked, Provider};
 
 /// Rows a domain has on average, from which a listing of its own costs at most a hundredth of its requests.
@@ -27,18 +31,26 @@ const AT_ONCE: usize = 64;
 /// A listing that takes no longer than this is read to its end, whatever its length: some come in one answer.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// What the feeder makes of a row.
-pub(super) enum Item {
-    /// To be sent; its intent is on the disk.
-    Send(Job),
-    /// Needs no request: what was there before leaves nothing to do.
-    Done(Job, Box<Fate>),
-    /// May have been sent by an earlier part of the run: to be looked for first.
-    Doubt(Job),
-}
+/// How long a listing counts as the state before a request, if it is read again in less than [`QUICK`].
+const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
-/// What was there before the first request, in order; `None` when it is not known.
-type Before = Option<Vec<Fingerprint>>;
+/// A listing that takes no longer than this is read again during a long run.
+const QUICK: SignedDuration = SignedDuration::from_secs(5);
+
+/// Stands for a password that a dry run does not make.
+pub const STAND_IN: &str = "Stand-in-Passw0rd-20";
+
+/// A row with its next step.
+pub(super) type Item = (Job, Step);
+
+/// What was there before the first requests.
+struct Before {
+    /// When the listing began.
+    began: Timestamp,
+    took: SignedDuration,
+    /// Who was there, in order; `None` when it is not known.
+    there: Option<Vec<Fingerprint>>,
+}
 
 pub(super) struct Feeder<'a> {
     provider: &'a Checked,
@@ -46,9 +58,8 @@ pub(super) struct Feeder<'a> {
     journal: Option<&'a Journal>,
     sink: Option<Sink>,
     record: Option<&'a Record>,
-    verb: Verb,
-    adopts: bool,
-    dry_run: bool,
+    options: Options,
+    rules: case::Rules,
     /// How many rows are made ready at a time: what one flush to the disk is shared by.
     group: usize,
     /// How many mailboxes a listing that takes its time may have before it is given up.
@@ -79,17 +90,23 @@ impl Scope {
 
 impl<'a> Feeder<'a> {
     /// Begins to read; `group` rows are made ready at a time.
-    pub(super) fn new(provider: &'a Checked, options: &Options, ends: Ends<'a>, group: usize) -> Result<Self> {
-        let Ends { input, size, journal, sink, record, interrupt: _, notice: _ } = ends;
-        let Options { verb, adopts, dry_run, .. } = *options;
+    pub(super) fn new(
+        provider: &'a Checked,
+        options: &Options,
+        io: RunIo<'a>,
+        rules: case::Rules,
+        group: usize,
+    ) -> Result<Self> {
+        let RunIo { input, size, journal, sink, record, interrupt: _, notice: _ } = io;
         let (rows, longest, scope) = (input.rows()?, size.0 as usize + LONGER, Scope::of(size));
-        let before = HashMap::new();
-        Ok(Feeder { provider, rows, journal, sink, record, verb, adopts, dry_run, group, longest, scope, before })
+        let (options, before) = (options.clone(), HashMap::new());
+        Ok(Feeder { provider, rows, journal, sink, record, options, rules, group, longest, scope, before })
     }
 
-    /// Returns the next rows; their intents and passwords are on the disk. Nothing when there are no more.
+    /// Returns the next rows; their intents and passwords are on the disk. `None` when there are no more.
     pub(super) async fn group(&mut self) -> Result<Option<Vec<Item>>> {
         let mut items = Vec::with_capacity(self.group);
+        let mut intents = Vec::new();
         let mut read: usize = 0;
         while items.len() < self.group
             && let Some(row) = self.rows.next()
@@ -99,14 +116,17 @@ impl<'a> Feeder<'a> {
             }
             read += 1;
             let row = row?.map_err(|_| Error::new(Kind::Usage, "the file was changed while it was worked on"))?;
-            let state =
-                self.record.and_then(|record| record.rows.get(row.number as usize)).copied().unwrap_or_default();
-            match state {
-                // What could not be settled then may be settled now.
-                State::Open | State::Sent { .. } | State::Unknown { .. } | State::Retried { .. } => {
-                    items.push(self.item(row, state).await?);
+            let state = self.record.map_or(State::Open, |record| record.state(row.number));
+            let is_open = match state {
+                State::Done(_) | State::Halfway(..) => false,
+                state => state.is_doubted() || !self.options.only_looks,
+            };
+            if is_open {
+                let (job, step) = self.item(row, state).await?;
+                if !state.is_doubted() && !matches!(step, Step::Finish(_)) {
+                    intents.push(job.intent());
                 }
-                State::Done(_) | State::Halfway { .. } => {}
+                items.push((job, step));
             }
         }
         if items.is_empty() {
@@ -116,11 +136,7 @@ impl<'a> Feeder<'a> {
             sink.flush().await?;
         }
         if let Some(journal) = self.journal {
-            for item in &items {
-                if let Item::Send(job) | Item::Doubt(job) = item {
-                    journal.append(&job.intent());
-                }
-            }
+            intents.iter().for_each(|intent| journal.append(intent));
             journal.commit().await?;
         }
         Ok(Some(items))
@@ -128,59 +144,93 @@ impl<'a> Feeder<'a> {
 
     async fn item(&mut self, row: Row, state: State) -> Result<Item> {
         let Row { number, line, new } = row;
-        let was_sent = state != State::Open;
-        let before = self.before(new.address.domain()).await?.as_deref();
-        let is_listed = before.map(|all| all.binary_search(&Fingerprint::of(&new.address)).is_ok());
-        // Where a listing lags, what it does not show may be there all the same.
-        let was_there = is_listed.filter(|there| *there || !self.provider.spec().rules.listing_lags);
-        // What is there now may come of an earlier part of the run, which has taken a password for it.
-        let is_fresh = !was_sent && !self.sink.as_ref().is_some_and(|sink| sink.knows(&new.address));
-        let was_there = state.was_there().or(was_there.filter(|there| is_fresh || !there));
+        let case = self.case(&new, state).await?;
         let mut job = Job {
             row: number,
             line,
             new,
-            verb: self.verb,
-            was_there: was_there.filter(|_| self.verb == Verb::Create),
-            unlisted: is_listed == Some(false),
-            doubted: was_sent,
-            is_retry: matches!(state, State::Retried { .. }),
+            case,
             alone: false,
-            half_made: None,
-            attempts: 0,
+            mailbox: None,
+            error: None,
+            notes: Vec::new(),
+            is_scheduled: false,
         };
-        if self.adopts && job.was_there == Some(true) {
-            return Ok(Item::Doubt(job.adopt()));
+        if let Some(step) = self.without_request(&mut job) {
+            return Ok((job, step));
         }
-        if let Some(was_there) = was_there.filter(|_| is_fresh)
-            && let Some(fate) = self.verb.needs_none(&job, was_there)
-        {
-            return Ok(Item::Done(job, Box::new(fate)));
+        if self.options.dry_run && job.new.password.is_none() {
+            // A password is still to be made for the row; rows that lack one were refused before.
+            job.new.password = matches!(self.options.verb, Verb::Create | Verb::Passwd)
+                .then(|| STAND_IN.into())
+                .filter(|_| self.provider.spec().rules.takes_password());
         }
         if let Some(sink) = &mut self.sink
             && self.provider.spec().rules.takes_password()
             && job.new.password.is_none()
         {
-            let (password, is_old) = sink.password_for(&job.new.address);
-            job.new.password = Some(password);
-            // The journal may have lost its intent, but the password was taken for it.
-            job.doubted |= is_old;
+            job.new.password = Some(sink.password_for(&job.new.address).0);
         }
-        Ok(if job.doubted { Item::Doubt(job) } else { Item::Send(job) })
+        let step = job.case.begin(http::now());
+        Ok((job, step))
     }
 
-    /// Returns what was on a domain before its first request, listing it the first time.
+    /// Begins the case of a row: what the journal knows of it, and what a listing shows.
+    async fn case(&mut self, new: &NewMailbox, state: State) -> Result<Case> {
+        let (listed, sent) = state.history();
+        let task = self.options.verb.task();
+        if state.is_doubted() {
+            let mut rules = self.rules;
+            // A person wants it tried again, after all that looking could find out.
+            rules.is_costly &= !matches!(state, State::Retried(..));
+            return Ok(Case::resumed(task, rules, listed == Listed::Yes, sent, http::now()));
+        }
+        let (print, rules) = (Fingerprint::of(&new.address), self.rules);
+        let before = self.before(new.address.domain()).await?;
+        let mut case = Case::new(task, rules);
+        case.set_before(match &before.there {
+            None => case::Before::NotKnown,
+            Some(there) if there.binary_search(&print).is_ok() => case::Before::Yes,
+            Some(_) => case::Before::No(before.began),
+        });
+        Ok(case)
+    }
+
+    /// Returns the last step of a row for which the listing from before the run leaves nothing to do.
+    fn without_request(&self, job: &mut Job) -> Option<Step> {
+        if job.case.is_doubted() {
+            return None;
+        }
+        let outcome = match (self.options.verb, job.case.before()) {
+            (Verb::Create, case::Before::Yes) if self.options.on_existing != OnExisting::Update => Outcome::Exists,
+            (Verb::Delete, case::Before::No(_)) => Outcome::Absent,
+            (Verb::Update | Verb::Passwd, case::Before::No(_)) => {
+                job.error = Some(Error::no_mailbox(&job.new.address));
+                Outcome::Failed
+            }
+            _ => return None,
+        };
+        Some(Step::Finish(Verdict { outcome, password: None, why: Why::Shown, settles_at: None }))
+    }
+
+    /// Returns what was on a domain before its requests, listing it the first time, and again during a long run.
     async fn before(&mut self, domain: &DomainName) -> Result<&Before> {
         let key = self.scope.key(domain);
-        if !self.before.contains_key(&key) {
-            let before = self.look(key.as_ref()).await?;
-            self.before.insert(key.clone(), before);
+        let is_recent = self.before.get(&key).is_some_and(|before| {
+            let age = http::now().duration_since(before.began);
+            before.there.is_none() || before.took > QUICK || age < RECENT
+        });
+        if !is_recent {
+            let began = http::now();
+            let there = self.look(key.as_ref()).await?;
+            let took = http::now().duration_since(began);
+            self.before.insert(key.clone(), Before { began, took, there });
         }
         Ok(&self.before[&key])
     }
 
-    async fn look(&self, domain: Option<&DomainName>) -> Result<Before> {
-        if self.dry_run {
+    async fn look(&self, domain: Option<&DomainName>) -> Result<Option<Vec<Fingerprint>>> {
+        if self.options.dry_run || self.options.only_looks {
             return Ok(None);
         }
         let mut there = Vec::new();
@@ -190,7 +240,7 @@ impl<'a> Feeder<'a> {
             match listing.try_next().await {
                 Ok(Some(_)) if there.len() >= self.longest && began.elapsed() > SHORT => return Ok(None),
                 Ok(Some(mailbox)) => {
-                    if self.verb != Verb::Create {
+                    if self.options.verb != Verb::Create {
                         self.provider.cache_listed(&mailbox);
                     }
                     there.push(Fingerprint::of(&mailbox.address));

@@ -1,83 +1,144 @@
 //! A row on its way, and the request of one or several of them.
 
-use super::journal::Line;
-use super::{Fate, Verb};
-use crate::error::{Effect, Kind, Result};
-use crate::model::{Mailbox, NewMailbox};
-use crate::provider::{Checked, Provider};
+use super::Verb;
+use super::journal::{Line, Listed};
+use crate::error::{Error, Result};
+use crate::model::{Mailbox, MailboxChange, NewMailbox, Removal};
+use crate::provider::case::{Before, Case, Seen, Task};
+use crate::provider::{Checked, Done, Provider};
 
 /// A row on its way.
 pub(super) struct Job {
     pub(super) row: u32,
     pub(super) line: u64,
     pub(super) new: NewMailbox,
-    /// What is done: another thing than the run's verb where a mailbox was there before its create.
-    pub(super) verb: Verb,
-    /// Whether it was there before this run, where that is sure; of creates alone.
-    pub(super) was_there: Option<bool>,
-    /// Whether the listing from before this run did not show it, which proves little where listings lag.
-    pub(super) unlisted: bool,
-    /// Whether a request for it may have been carried out.
-    pub(super) doubted: bool,
-    /// Whether a request for several was refused as a whole, so that it goes alone to be told its own fate.
+    /// The life of its request: what is known and what comes next.
+    pub(super) case: Case,
+    /// Whether a request for several was refused as a whole, so that this row is sent alone to get its own answer.
     pub(super) alone: bool,
-    /// Whether a person wants it tried again, after all that looking could tell of it.
-    pub(super) is_retry: bool,
-    /// What is there of it, made by this run, when the quota or privilege asked for is still to be set.
-    pub(super) half_made: Option<Box<Mailbox>>,
-    /// How often it was sent by this process.
-    pub(super) attempts: u32,
+    /// The mailbox as an answer or a look last showed it.
+    pub(super) mailbox: Option<Box<Mailbox>>,
+    /// The last error.
+    pub(super) error: Option<Error>,
+    /// What the user should know besides the outcome.
+    pub(super) notes: Vec<String>,
+    /// When a removal takes effect at a later time.
+    pub(super) is_scheduled: bool,
+}
+
+/// What a request answered for one row.
+pub(super) enum Answered {
+    /// The mailbox as it is now.
+    Mailbox(Mailbox),
+    /// Nothing more than success.
+    Nothing,
+    /// What becomes of a removed mailbox.
+    Removed(Removal),
 }
 
 impl Job {
-    /// Returns whether its request makes a mailbox.
-    pub(super) fn makes(&self) -> bool {
-        self.verb == Verb::Create && self.half_made.is_none()
+    /// Returns whether its next request creates a mailbox.
+    pub(super) fn creates(&self) -> bool {
+        self.case.task() == Task::Create
     }
 
-    /// Returns whether a person wants it sent again if it is not there.
-    pub(super) fn is_wanted_again(&self) -> bool {
-        self.is_retry && self.attempts == 0
-    }
-
-    /// Returns the job of changing what was there before its create to what is asked for.
-    pub(super) fn adopt(self) -> Self {
-        Job { verb: Verb::Update, alone: true, ..self }
-    }
-
+    /// Returns the line that says what is about to be asked for.
     pub(super) fn intent(&self) -> Line {
-        Line::Intent {
-            intent: self.row,
-            line: self.line,
-            address: self.new.address.to_string(),
-            was_there: self.was_there,
+        let listed = match self.case.before() {
+            Before::Yes => Listed::Yes,
+            Before::No(_) => Listed::No,
+            Before::NotKnown => Listed::NotKnown,
+        };
+        Line::Intent { intent: self.row, line: self.line, address: self.new.address.to_string(), listed }
+    }
+
+    /// Returns what the row wants of a mailbox that a look shows.
+    fn wanted(&self) -> MailboxChange {
+        match (self.case.task(), self.case.on_existing()) {
+            (Task::Update, _) => self.new.as_change(),
+            // One that exists is changed to all that is asked for; a new one lacks only what takes a second request.
+            (Task::Create, super::OnExisting::Update) => self.new.as_change(),
+            (Task::Create | Task::Finish, _) => self.new.extras(),
+            (Task::SetPassword | Task::Delete, _) => MailboxChange::default(),
+        }
+    }
+
+    /// Takes in a mailbox that a listing shows, and returns it as evidence. Where the listing leaves out the quota that
+    /// is asked for, the mailbox is read.
+    pub(super) async fn see(&mut self, provider: &Checked, mut mailbox: Mailbox) -> Seen {
+        let wanted = self.wanted();
+        if wanted.quota.is_some()
+            && mailbox.quota.is_none()
+            && let Ok(read) = provider.get_mailbox(&self.new.address).await
+        {
+            mailbox = read;
+        }
+        let seen = provider.seen(&self.case, &mailbox, &wanted, self.mailbox.as_deref());
+        if self.case.task() != Task::Delete || self.mailbox.is_none() {
+            self.mailbox = Some(Box::new(mailbox));
+        }
+        seen
+    }
+
+    /// Takes in what the provider answered.
+    pub(super) fn take(&mut self, done: Done<Answered>) {
+        self.notes.extend(done.notes);
+        match done.value {
+            Answered::Mailbox(mailbox) => {
+                let whole = match self.mailbox.take() {
+                    // The answer to the second request shows only what it set.
+                    Some(made) if self.case.task() == Task::Finish => {
+                        Mailbox { quota: mailbox.quota, admin: mailbox.admin, ..*made }
+                    }
+                    _ => mailbox,
+                };
+                self.mailbox = Some(Box::new(whole));
+            }
+            Answered::Nothing => {}
+            Answered::Removed(Removal::Done(note)) => self.notes.extend(note.map(str::to_owned)),
+            Answered::Removed(Removal::Scheduled { on, note }) => {
+                self.is_scheduled = true;
+                self.notes.push(on.map_or_else(|| note.to_owned(), |on| format!("on {on}: {note}")));
+            }
         }
     }
 }
 
 /// Sends one request. Its results are in the order of the rows.
-pub(super) async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Fate>>>) {
+pub(super) async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Result<Vec<Result<Done<Answered>>>>) {
     let results = if let [job] = &jobs[..] {
-        Ok(vec![match &job.half_made {
-            Some(made) => set_extras(provider, &job.new, made).await.map(Fate::created),
-            None => job.verb.send(provider, &job.new).await,
-        }])
+        Ok(vec![send_one(provider, job).await])
     } else {
         let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
         let results = provider.create_mailboxes(&batch).await;
-        results.map(|results| results.into_iter().map(|result| result.map(|done| Fate::created(done.value))).collect())
+        results.map(|all| all.into_iter().map(|result| result.map(|done| done.map(Answered::Mailbox))).collect())
     };
     (jobs, results)
 }
 
-/// Sets what a mailbox that this run has made still lacks.
-async fn set_extras(provider: &Checked, new: &NewMailbox, made: &Mailbox) -> Result<Mailbox> {
-    match provider.update_mailbox(&new.address, &new.extras()).await {
-        Ok(now) => Ok(Mailbox { quota: now.quota, admin: now.admin, ..made.clone() }),
-        Err(error) if error.kind == Kind::Interrupted => Err(error),
-        Err(mut error) => {
-            error.message = format!("{} was created, but {}", new.address, error.message);
-            Err(error.effect(Effect::Partial))
+async fn send_one(provider: &Checked, job: &Job) -> Result<Done<Answered>> {
+    let (new, address) = (&job.new, &job.new.address);
+    Ok(match job.case.task() {
+        Task::Create => provider.send_new(new).await?.map(Answered::Mailbox),
+        Task::Finish => provider.send_extras(new).await?.map(Answered::Mailbox),
+        Task::Update => provider.send_change(address, &new.as_change()).await?.map(Answered::Mailbox),
+        Task::SetPassword => {
+            // The dry run of a row whose password is still to be made sends none.
+            let password = new.password.clone().unwrap_or_default();
+            provider.send_password(address, &password).await?.map(|()| Answered::Nothing)
+        }
+        Task::Delete => provider.send_delete(address).await?.map(Answered::Removed),
+    })
+}
+
+impl Verb {
+    /// Returns the task of a row's first request.
+    pub(super) fn task(self) -> Task {
+        match self {
+            Verb::Create => Task::Create,
+            Verb::Update => Task::Update,
+            Verb::Passwd => Task::SetPassword,
+            Verb::Delete => Task::Delete,
         }
     }
 }

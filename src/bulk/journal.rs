@@ -1,7 +1,12 @@
-//! The journal of a run: JSON lines, only ever appended to, written ahead. An intent is on the disk before its request
-//! leaves; what became of it follows. It holds no secret, and a run whose journal was cut anywhere can be gone on with.
+//! The journal of a run: JSON lines, only ever appended to. Each line is an event of a row's case: what is asked for, that
+//! its request leaves, that it did not leave after all, what became of it. It holds no secret, and a run whose journal was
+//! cut anywhere can be resumed.
 //!
-//! One thread writes. Whoever must be sure that a line is on the disk waits for the next group; the others do not.
+//! An intent is on the disk before its request leaves. The mark that the request leaves is written, but not flushed: it
+//! outlives the process and not the machine, and the machine's boot is in the journal, so that a resumed run knows
+//! whether a row without a mark was certainly not sent.
+//!
+//! One thread writes all other lines. Whoever must be sure that a line is on the disk waits for the next group.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -13,10 +18,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::OnExisting;
 use super::Verb;
 use super::input::Select;
 use crate::error::{Error, Kind, Result};
-use crate::output::Outcome;
+use crate::model::{Outcome, PasswordState};
 
 /// How long a line may wait for its group.
 const GROUP_TIME: Duration = Duration::from_millis(100);
@@ -29,8 +35,14 @@ const GROUP_LINES: usize = 4096;
 /// What a run was asked to do. Everything that decides what its rows mean is here, so that it can be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
+    /// The version of these lines.
+    #[serde(default)]
+    pub format: u32,
     /// The run's name.
     pub run: String,
+    /// The boot of the machine it began on, where the system names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// When it began.
     pub started: jiff::Timestamp,
     /// What is done to each mailbox.
@@ -39,6 +51,9 @@ pub struct Header {
     pub provider: String,
     /// The profile.
     pub profile: String,
+    /// Where the API lives and who is logged in there, as far as that can be said without a secret.
+    #[serde(default)]
+    pub account: AccountMark,
     /// The file, with its folder; `None` for standard input.
     pub file: Option<PathBuf>,
     /// The digest of its content.
@@ -58,18 +73,45 @@ pub struct RunOptions {
     /// Which rows are worked on.
     #[serde(default)]
     pub select: Select,
-    /// Whether a mailbox that was there before its create, or was not there before its delete, is no failure.
+    /// What is done about a mailbox that exists before its create.
     #[serde(default)]
-    pub already_is_fine: bool,
-    /// Whether a mailbox that was there before its create is changed to what its row asks for.
+    pub on_existing: OnExisting,
+    /// Whether a mailbox that does not exist before its delete is no failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub adopts: bool,
+    pub missing_is_fine: bool,
     /// Where generated passwords go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_out: Option<PathBuf>,
     /// Whether the sandbox inside the program stands for the provider.
     #[serde(default)]
     pub sandbox: bool,
+}
+
+/// The version of the lines of a journal that this program writes.
+pub const FORMAT: u32 = 2;
+
+/// Which account a run works on, so that it is not resumed on another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountMark {
+    /// Where the API lives; empty for the sandbox inside the program.
+    #[serde(default)]
+    pub base_url: String,
+    /// Who logs in: the user or account id of the profile, else a fingerprint of the key.
+    #[serde(default)]
+    pub login: String,
+}
+
+/// Whether a listing from before a row's first request showed its mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listed {
+    /// Nobody looked, or the look failed.
+    #[default]
+    NotKnown,
+    /// It did not show it.
+    No,
+    /// It showed it.
+    Yes,
 }
 
 /// What became of a row.
@@ -93,16 +135,25 @@ pub struct Done {
     /// The error in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Whether something may have been done all the same, so that its password must be kept.
+    /// Whether something may have been done all the same, so that a retry looks first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub touched: bool,
+    /// What is known of the row's password; `None` where it was certainly not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_state: Option<PasswordState>,
+    /// For `unknown`: from when on a look can settle it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles_at: Option<jiff::Timestamp>,
+    /// What the user should know besides the outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A line after the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Line {
-    /// A request is about to leave.
+    /// A row is ready to be sent.
     Intent {
         /// Which row.
         intent: u32,
@@ -110,9 +161,29 @@ pub enum Line {
         line: u64,
         /// The address it asks for.
         address: String,
-        /// Whether somebody had it before this run, where that is sure.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        was_there: Option<bool>,
+        /// Whether a listing showed it before this run sent anything for it.
+        #[serde(default)]
+        listed: Listed,
+    },
+    /// The request of these rows leaves.
+    Sent {
+        /// Which rows.
+        sent: Vec<u32>,
+        /// When.
+        at: jiff::Timestamp,
+    },
+    /// The request of these rows did not leave after all.
+    Unsent {
+        /// Which rows.
+        unsent: Vec<u32>,
+    },
+    /// A process resumed the run.
+    Resumed {
+        /// When.
+        resumed: jiff::Timestamp,
+        /// The boot of the machine it runs on.
+        #[serde(default)]
+        boot: Option<String>,
     },
     /// What became of a row.
     Done(Done),
@@ -135,6 +206,8 @@ pub struct Journal {
     waiting: Arc<Mutex<Waiting>>,
     wake: mpsc::Sender<Option<oneshot::Sender<io::Result<()>>>>,
     writer: Option<JoinHandle<()>>,
+    /// The same file, for marks that must be written before a request leaves.
+    file: File,
 }
 
 #[derive(Default)]
@@ -167,10 +240,10 @@ impl Journal {
         // The name is on the disk as well once its folder is.
         #[cfg(unix)]
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(Journal::over(file, header.run.clone()))
+        Journal::over(file, header.run.clone()).map_err(failed)
     }
 
-    /// Opens the journal of a run that is to be gone on with. A last line that was not written to its end is cut off.
+    /// Opens the journal of a run that is resumed. A last line that was not written to its end is cut off.
     pub fn reopen(folder: &Path, run: &str) -> Result<Self> {
         let path = path_of(folder, run);
         let failed = |error| unwritable(&path, &error);
@@ -178,20 +251,34 @@ impl Journal {
         lock(&file, run)?;
         let whole = whole_lines(&mut file).map_err(failed)?;
         file.set_len(whole).and_then(|()| file.sync_all()).map_err(failed)?;
-        Ok(Journal::over(file, run.to_owned()))
+        Journal::over(file, run.to_owned()).map_err(failed)
     }
 
-    fn over(file: File, run: String) -> Self {
+    fn over(file: File, run: String) -> io::Result<Self> {
+        let marks = file.try_clone()?;
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let (wake, woken) = mpsc::channel();
         let shared = waiting.clone();
         let writer = std::thread::spawn(move || write(file, &shared, &woken));
-        Journal { run, waiting, wake, writer: Some(writer) }
+        Ok(Journal { run, waiting, wake, writer: Some(writer), file: marks })
     }
 
     /// Adds a line to the next group.
     pub fn append(&self, line: &Line) {
         self.add(line);
+    }
+
+    /// Writes at once that the request of these rows leaves. A failure is kept for [`Journal::failure`].
+    pub fn sent(&self, rows: Vec<u32>, at: jiff::Timestamp) {
+        let mut line = serde_json::to_vec(&Line::Sent { sent: rows, at }).expect("a line is plain JSON");
+        line.push(b'\n');
+        // The lock keeps the writer from another attempt once this line may be half there.
+        let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        if waiting.failed.is_none()
+            && let Err(error) = (&self.file).write_all(&line)
+        {
+            waiting.failed = Some((error.kind(), error.to_string()));
+        }
     }
 
     /// Adds what became of a row to the next group.
@@ -243,7 +330,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Refused, format!("cannot write the journal {}: {error}; nothing was sent", path.display()))
 }
 
-/// Holds the journal against a second process that goes on with the same run.
+/// Returns the boot of this machine: what was written but not flushed is kept until the next one.
+pub fn this_boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// Holds the journal against a second process that works on the same run.
 fn lock(file: &File, run: &str) -> Result<()> {
     file.try_lock().map_err(|_| {
         Error::new(Kind::Refused, format!("run {run} is under way in another process")).hint("wait for it to end")

@@ -1,28 +1,16 @@
 //! Many mailboxes from a file: checked as a whole, journaled ahead, resumable, and honest about every row.
 //!
 //! A feeder reads the rows and brings their intents to the disk in groups; requests leave as many at a time as asked
-//! for, in no order. A request whose answer was lost is a doubt. Doubts are gathered and settled by one listing, never by
-//! a look-up each (where a provider takes several mailboxes in one request, rows of a domain travel together):
+//! for, in no order. Each row is a [`Case`](crate::provider::case::Case), which decides what an answer, a loss or a look
+//! means and what comes next: the tables are there. What a run adds is this:
 //!
-//! | verb | the listing shows the mailbox | and | then |
-//! |---|---|---|---|
-//! | create | there | it was not there before this run | `created` |
-//! | create | there | its creation time tells | `created` or `exists` |
-//! | create | there | nothing tells | `unknown` |
-//! | create | not there, twice | the provider's listing is up to date | it is sent again |
-//! | create | not there, for some minutes | the provider's listing lags | `failed`; a retry sends it again |
-//! | update | as asked for | | `updated` |
-//! | update | otherwise | | it is sent again |
-//! | passwd | (no listing tells a password) | setting the same one twice is setting it once | it is sent again |
-//! | delete | not there | | `deleted` |
-//! | delete | ending | | `scheduled` |
-//! | delete | there | | it is sent again |
-//!
-//! What was there before is known from a listing that is taken before the first request of a domain, unless that would
-//! take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it. Where
-//! mailboxes that were there before their create are to be changed to what is asked for, those rows become updates: one
-//! listing for many of them tells which need a request, and the others are `unchanged`. Where a listing lags, what it
-//! does not show may be there all the same, and the creation time has to tell.
+//! * Rows that need a look are gathered, and one listing serves all of them (where a provider takes several mailboxes in
+//!   one request, rows of a domain travel together). What the listing leaves out, such as a quota, is read for each.
+//! * What was there before is known from a listing that is taken before the first request of a domain, unless that would
+//!   take longer than the run itself. A row for which it leaves nothing to do is done, and nothing is sent for it.
+//! * A listing is proven to be new by the mailboxes that this run has created: it shows one whose answer came after the
+//!   doubted request, or the run has seen how soon the provider lists what it creates.
+//! * A run ends early where the next row would fail in the same way.
 
 pub mod input;
 pub mod journal;
@@ -32,7 +20,7 @@ pub mod sink;
 mod engine;
 mod feed;
 mod job;
-mod settle;
+mod looks;
 mod verb;
 
 use std::hash::{BuildHasher, RandomState};
@@ -43,15 +31,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use self::engine::run;
+pub use self::feed::STAND_IN;
 use self::input::Input;
-use self::job::Job;
 use self::journal::Journal;
 use self::record::Record;
 use self::sink::Sink;
 pub use self::verb::Verb;
 use crate::error::{Error, Kind};
-use crate::model::{Address, Mailbox};
-use crate::output::Outcome;
+use crate::model::{Address, Outcome};
+pub use crate::provider::case::OnExisting;
 
 /// Identifies an address within this process without keeping it; its case does not matter. Two of a million are the
 /// same with a chance of one in 10^17, whoever has chosen them: the keys are random.
@@ -70,31 +58,31 @@ impl Fingerprint {
     }
 }
 
-/// The wish to end early, told from outside.
+/// A request to stop the run.
 #[derive(Debug, Default)]
 pub struct Interrupt {
-    heard: AtomicBool,
+    is_running: AtomicBool,
     kind: Mutex<Option<Kind>>,
-    told: Notify,
+    stopped: Notify,
 }
 
 impl Interrupt {
-    /// Tells a run that is under way to end; returns false when there is none.
-    pub fn tell(&self, kind: Kind) -> bool {
+    /// Asks a run that is under way to stop; returns false when there is none.
+    pub fn stop(&self, kind: Kind) -> bool {
         *self.kind.lock().expect("no code panics while it holds this lock") = Some(kind);
-        self.told.notify_one();
-        self.heard.load(Ordering::Relaxed)
+        self.stopped.notify_one();
+        self.is_running.load(Ordering::Relaxed)
     }
 
-    /// Says that a run is under way, which will hear of it.
+    /// Says that a run is under way, which will stop when it is asked to.
     fn listen(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+        self.is_running.store(true, Ordering::Relaxed);
     }
 
     async fn wait(&self) -> Error {
-        self.told.notified().await;
+        self.stopped.notified().await;
         let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
-        Error::new(kind, "interrupted; the requests under way were let end")
+        Error::new(kind, "interrupted; the requests under way were allowed to finish")
     }
 }
 
@@ -103,22 +91,35 @@ impl Interrupt {
 pub struct Options {
     /// What is done to each mailbox.
     pub verb: Verb,
-    /// Requests in the air at the same time.
+    /// Parallel requests.
     pub concurrency: usize,
-    /// Whether a mailbox that was there before its create, or was not there before its delete, is no failure.
-    pub already_is_fine: bool,
-    /// Whether a mailbox that was there before its create is changed to what its row asks for.
-    pub adopts: bool,
+    /// What is done about a mailbox that exists before its create.
+    pub on_existing: OnExisting,
+    /// Whether a mailbox that does not exist before its delete is no failure.
+    pub missing_is_fine: bool,
     /// After how many failures nothing more is sent.
     pub max_failures: Option<u32>,
     /// Whether requests are only shown.
     pub dry_run: bool,
-    /// How long to wait before a listing is read again.
+    /// Whether rows in doubt are only looked for, and nothing is sent that changes anything.
+    pub only_looks: bool,
+    /// The pause before the second look for a lost request; each later pause is twice as long.
     pub poll: Duration,
 }
 
+impl Options {
+    /// Returns whether a row for which there was nothing to do is no failure.
+    pub fn nothing_to_do_is_fine(&self) -> bool {
+        match self.verb {
+            Verb::Create => self.on_existing != OnExisting::Fail,
+            Verb::Delete => self.missing_is_fine,
+            Verb::Update | Verb::Passwd => true,
+        }
+    }
+}
+
 /// Where a run reads from and writes to.
-pub struct Ends<'a> {
+pub struct RunIo<'a> {
     /// The rows, checked.
     pub input: &'a Input,
     /// How many rows and domains there are.
@@ -129,9 +130,9 @@ pub struct Ends<'a> {
     pub sink: Option<Sink>,
     /// What an earlier part of the run has done.
     pub record: Option<&'a Record>,
-    /// Who may ask for an early end.
+    /// Who may ask the run to stop.
     pub interrupt: &'a Interrupt,
-    /// Hears why nothing happens for long.
+    /// Called with the reason for a long pause.
     pub notice: &'a dyn Fn(&str),
 }
 
@@ -139,7 +140,7 @@ pub struct Ends<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     counts: Vec<(Outcome, u32)>,
-    /// Not worked on, or in doubt still: what a resumed run does.
+    /// Not worked on, or still in doubt: what a resumed run does.
     pub left: u32,
 }
 
@@ -159,10 +160,11 @@ impl Summary {
         self.counts.iter().copied()
     }
 
-    /// Returns how many rows failed, where `already_is_fine` decides about those for which there was nothing to do.
-    pub fn failures(&self, already_is_fine: bool) -> u32 {
-        let already = self.of(Outcome::Exists) + self.of(Outcome::Absent);
-        self.of(Outcome::Failed) + if already_is_fine { 0 } else { already }
+    /// Returns how many rows make the run end with a failure: those that failed, and those that there was nothing to do
+    /// for where that is not fine.
+    pub fn failures(&self, nothing_to_do_is_fine: bool) -> u32 {
+        let nothing = self.of(Outcome::Exists) + self.of(Outcome::Absent);
+        self.of(Outcome::Failed) + if nothing_to_do_is_fine { 0 } else { nothing }
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -181,34 +183,4 @@ pub struct Report {
     pub summary: Summary,
     /// Why it ended before all rows were worked on.
     pub stopped: Option<Error>,
-}
-
-/// What became of a row.
-struct Fate {
-    outcome: Outcome,
-    /// The mailbox as the provider told it.
-    mailbox: Option<Mailbox>,
-    /// Why it failed.
-    error: Option<Error>,
-    /// What else there is to say.
-    note: Option<String>,
-}
-
-impl Fate {
-    fn of(outcome: Outcome) -> Self {
-        Fate { outcome, mailbox: None, error: None, note: None }
-    }
-
-    fn created(mailbox: Mailbox) -> Self {
-        Fate { mailbox: Some(mailbox), ..Fate::of(Outcome::Created) }
-    }
-
-    fn failed(error: Error) -> Self {
-        Fate { error: Some(error), ..Fate::of(Outcome::Failed) }
-    }
-
-    /// A mailbox whose delete was carried out, although its answer was lost.
-    fn gone() -> Self {
-        Fate { note: Some("its answer was lost, and it is gone".to_owned()), ..Fate::of(Outcome::Deleted) }
-    }
 }

@@ -1,14 +1,14 @@
 //! What a journal says when it is read: how far each row of a run has come.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::journal::{Done, Header, Line, path_of};
-use super::{Fingerprint, Summary, Verb};
+use super::journal::{Done, Header, Line, Listed, path_of, this_boot};
+use super::{Fingerprint, Summary};
 use crate::error::{Error, Kind, Result};
-use crate::model::Address;
-use crate::output::Outcome;
+use crate::model::{Address, Outcome};
 
 /// How far a row has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,47 +16,42 @@ pub enum State {
     /// No request has left for it.
     #[default]
     Open,
-    /// A request may have left, and nothing is known of it.
-    Sent {
-        /// Whether somebody had the address before this run, where that is sure.
-        was_there: Option<bool>,
-    },
+    /// It was made ready, and no mark says that its request left. True: it certainly did not, since every mark would
+    /// still be there; false: the machine was stopped since, or is another one, and a mark may be lost.
+    Ready(Listed, bool),
+    /// Its request has left, and nothing is known of it.
+    Sent(Listed, jiff::Timestamp),
     /// Looking could not settle what became of it.
-    Unknown {
-        /// Whether somebody had the address before this run, where that is sure.
-        was_there: Option<bool>,
-    },
+    Unknown(Listed, Option<jiff::Timestamp>),
     /// The row is done.
     Done(Outcome),
     /// The row has failed, and something of it may be there all the same.
-    Halfway {
-        /// Whether somebody had the address before this run, where that is sure.
-        was_there: Option<bool>,
-    },
+    Halfway(Listed, Option<jiff::Timestamp>),
     /// It is to be tried again after that: looked for, and sent if it is not there.
-    Retried {
-        /// Whether somebody had the address before this run, where that is sure.
-        was_there: Option<bool>,
-    },
+    Retried(Listed, Option<jiff::Timestamp>),
 }
 
 impl State {
-    /// Returns whether somebody had the address before this run, where that is sure.
-    pub(super) fn was_there(self) -> Option<bool> {
+    /// Returns what a listing showed before the first request, and when that left, as far as the journal says.
+    pub(super) fn history(self) -> (Listed, Option<jiff::Timestamp>) {
         match self {
-            State::Open | State::Done(_) => None,
-            State::Sent { was_there }
-            | State::Unknown { was_there }
-            | State::Halfway { was_there }
-            | State::Retried { was_there } => was_there,
+            State::Open | State::Done(_) => (Listed::NotKnown, None),
+            State::Ready(listed, _) => (listed, None),
+            State::Sent(listed, at) => (listed, Some(at)),
+            State::Unknown(listed, at) | State::Halfway(listed, at) | State::Retried(listed, at) => (listed, at),
         }
+    }
+
+    /// Returns whether a request may have left whose answer nobody knows.
+    pub(super) fn is_doubted(self) -> bool {
+        !matches!(self, State::Open | State::Ready(_, true) | State::Done(_))
     }
 
     /// Returns how far a row has come once it is to be tried again.
     fn retried(self) -> Self {
         match self {
             State::Done(Outcome::Failed) => State::Open,
-            State::Halfway { was_there } => State::Retried { was_there },
+            State::Halfway(listed, at) => State::Retried(listed, at),
             other => other,
         }
     }
@@ -68,21 +63,17 @@ impl Done {
         self.outcome != Outcome::Unknown
     }
 
-    /// Returns whether a password that was made up for the row has surely become nobody's.
-    pub fn wastes_password(&self, verb: Verb) -> bool {
-        match self.outcome {
-            Outcome::Exists | Outcome::Failed => !self.touched,
-            // It was there before its create, and has kept its password.
-            Outcome::Updated | Outcome::Unchanged => verb == Verb::Create,
-            _ => false,
-        }
+    /// Returns whether the password that was made for the row was certainly not used.
+    pub fn wastes_password(&self) -> bool {
+        self.is_final() && self.password_state.is_none()
     }
 
     /// Returns how far this brings a row that has come as far as `before`.
     fn state(&self, before: State) -> State {
+        let (listed, at) = before.history();
         match self.outcome {
-            Outcome::Unknown => State::Unknown { was_there: before.was_there() },
-            Outcome::Failed if self.touched => State::Halfway { was_there: before.was_there() },
+            Outcome::Unknown => State::Unknown(listed, at),
+            Outcome::Failed if self.touched => State::Halfway(listed, at),
             outcome => State::Done(outcome),
         }
     }
@@ -93,39 +84,78 @@ impl Done {
 pub struct Record {
     /// What the run was asked to do.
     pub header: Header,
-    /// How far each row has come.
-    pub rows: Vec<State>,
+    /// How far each row has come that the journal names; the others are open.
+    rows: Vec<State>,
     /// Whether all rows have been worked on.
     pub ended: bool,
+    /// Some of the mailboxes that were created last, with the time before which their requests left.
+    pub created: Vec<(Address, jiff::Timestamp)>,
 }
+
+/// How many created mailboxes are kept to prove that a listing is new.
+const WITNESSES: usize = 64;
+
+/// How far a line may be ahead of the others: rows are worked on in groups, and within one in any order.
+const AHEAD: u64 = 1 << 16;
 
 impl Record {
     /// Reads the journal of a run.
     pub fn read(folder: &Path, run: &str) -> Result<Self> {
         let mut lines = Lines::open(folder, run)?;
         let header = lines.header.clone();
-        let mut rows = vec![State::Open; header.rows as usize];
+        let here = this_boot();
+        // Whether what was written by the process so far is certainly all there, since the machine has not stopped.
+        let mut is_whole = here.is_some() && header.boot == here;
+        let mut rows = Vec::new();
+        let mut created: VecDeque<(Address, jiff::Timestamp)> = VecDeque::new();
         let mut ended = false;
-        for line in &mut lines {
-            match line? {
-                Line::Intent { intent, was_there, .. } => {
-                    if let Some(state) = rows.get_mut(intent as usize) {
-                        *state = State::Sent { was_there };
+        while let Some(line) = lines.next().transpose()? {
+            match line {
+                Line::Intent { intent, listed, .. } => {
+                    *lines.row(&mut rows, intent)? = State::Ready(listed, is_whole);
+                }
+                Line::Sent { sent, at } => {
+                    for row in sent {
+                        let state = lines.row(&mut rows, row)?;
+                        let (listed, before) = state.history();
+                        *state = State::Sent(listed, before.unwrap_or(at));
+                    }
+                }
+                Line::Unsent { unsent } => {
+                    for row in unsent {
+                        let state = lines.row(&mut rows, row)?;
+                        if matches!(state, State::Sent(..) | State::Ready(..)) {
+                            *state = State::Open;
+                        }
                     }
                 }
                 Line::Done(done) => {
-                    if let Some(state) = rows.get_mut(done.row as usize) {
-                        *state = done.state(*state);
+                    let state = lines.row(&mut rows, done.row)?;
+                    if let (Outcome::Created, State::Sent(_, at)) = (done.outcome, *state) {
+                        created.truncate(WITNESSES - 1);
+                        created.push_front((Address::told(&done.address), at));
                     }
+                    *state = done.state(*state);
                 }
                 Line::Retry { .. } => {
                     ended = false;
-                    rows.iter_mut().for_each(|state| *state = state.retried());
+                    rows.iter_mut().for_each(|state: &mut State| *state = state.retried());
                 }
+                Line::Resumed { boot, .. } => is_whole = here.is_some() && boot == here,
                 Line::Ended { .. } => ended = true,
             }
         }
-        Ok(Record { header, rows, ended })
+        Ok(Record { header, rows, ended, created: created.into() })
+    }
+
+    /// Returns how far a row has come.
+    pub fn state(&self, row: u32) -> State {
+        self.rows.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// Returns how far the rows have come that the journal names.
+    pub fn states(&self) -> &[State] {
+        &self.rows
     }
 
     /// Returns how many rows have come to what.
@@ -134,20 +164,20 @@ impl Record {
         for state in &self.rows {
             match state {
                 // It is looked for again.
-                State::Open | State::Sent { .. } | State::Unknown { .. } | State::Retried { .. } => {}
+                State::Open | State::Ready(..) | State::Sent(..) | State::Unknown(..) | State::Retried(..) => {}
                 State::Done(outcome) => summary.count(*outcome),
-                State::Halfway { .. } => summary.count(Outcome::Failed),
+                State::Halfway(..) => summary.count(Outcome::Failed),
             }
         }
         summary
     }
 
-    /// Returns the addresses of rows that are done, in order, as far as `wanted` wants them.
+    /// Returns the addresses of rows whose last outcome is `wanted`, in order.
     pub fn settled(folder: &Path, run: &str, wanted: impl Fn(&Done) -> bool) -> Result<Vec<Fingerprint>> {
-        let lines = Lines::open(folder, run)?;
-        let mut settled = vec![None; lines.header.rows as usize];
-        for line in lines {
-            let (row, now) = match line? {
+        let mut lines = Lines::open(folder, run)?;
+        let mut settled: Vec<Option<(Fingerprint, Outcome)>> = Vec::new();
+        while let Some(line) = lines.next().transpose()? {
+            let (row, now) = match line {
                 Line::Done(done) if wanted(&done) => {
                     (done.row, Some((Fingerprint::of(&Address::told(&done.address)), done.outcome)))
                 }
@@ -156,11 +186,9 @@ impl Record {
                     settled.iter_mut().for_each(|row| *row = row.filter(|(_, outcome)| *outcome != Outcome::Failed));
                     continue;
                 }
-                Line::Ended { .. } => continue,
+                Line::Sent { .. } | Line::Unsent { .. } | Line::Resumed { .. } | Line::Ended { .. } => continue,
             };
-            if let Some(known) = settled.get_mut(row as usize) {
-                *known = now;
-            }
+            *lines.row(&mut settled, row)? = now;
         }
         let mut settled: Vec<_> = settled.into_iter().flatten().map(|(print, _)| print).collect();
         settled.sort_unstable();
@@ -175,6 +203,26 @@ pub struct Lines {
     reader: BufReader<File>,
     path: PathBuf,
     number: u64,
+}
+
+impl Lines {
+    /// Returns what is kept of a row. A journal names rows nearly in order, so that one which names a row far ahead of
+    /// its lines is damaged: memory is taken for the rows that are there, not for those that a number claims.
+    pub fn row<'a, T: Default + Clone>(&self, rows: &'a mut Vec<T>, row: u32) -> Result<&'a mut T> {
+        let at = row as usize;
+        if u64::from(row) >= self.number + AHEAD || row >= self.header.rows {
+            return Err(self.damaged());
+        }
+        if at >= rows.len() {
+            rows.resize(at + 1, T::default());
+        }
+        Ok(&mut rows[at])
+    }
+
+    fn damaged(&self) -> Error {
+        Error::new(Kind::Config, format!("line {} of {} cannot be read", self.number, self.path.display()))
+            .hint("the journal was changed by something else than mbx; see by hand what is there")
+    }
 }
 
 impl Lines {
@@ -208,10 +256,7 @@ impl Lines {
         if read == 0 || text.last() != Some(&b'\n') {
             return Ok(None);
         }
-        serde_json::from_slice(&text).map(Some).map_err(|_| {
-            Error::new(Kind::Config, format!("line {} of {} cannot be read", self.number, self.path.display()))
-                .hint("the journal was changed by something else than mbx; see by hand what is there")
-        })
+        serde_json::from_slice(&text).map(Some).map_err(|_| self.damaged())
     }
 }
 

@@ -186,11 +186,11 @@ impl<'h> Call<'h> {
         if !matches!(self.body, Body::None) {
             tracing::trace!(target: "mbx::http", "> {}", self.shown_body());
         }
-        let began = Instant::now();
+        let (began, sent) = (Instant::now(), super::now());
         let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
         let result = match timeout(first_byte, request.send()).await {
             Ok(Ok(response)) => {
-                self.note_time(&response, began);
+                self.note_time(&response, sent);
                 let status = response.status();
                 read(self, response).await.map(|read| (status, read))
             }
@@ -259,9 +259,9 @@ impl<'h> Call<'h> {
     }
 
     /// Sets the server's clock by its answer.
-    fn note_time(&self, response: &Response, sent: Instant) {
+    fn note_time(&self, response: &Response, sent: Timestamp) {
         if let Some(date) = reply::date(response.headers(), "date").and_then(|date| Timestamp::try_from(date).ok()) {
-            let clock = Clock { date, sent, received: Instant::now() };
+            let clock = Clock { date, sent, received: super::now() };
             *self.http.shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
         }
     }

@@ -35,7 +35,7 @@ mod reply;
 mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -56,7 +56,6 @@ pub use reply::{Failure, Reply};
 pub use reqwest::Method;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::Stamp;
 
 /// Ten seconds: a host that does not take a connection by then is down or has banned us.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -127,45 +126,22 @@ struct Shared {
     judge: fn(&Reply) -> Option<Failure>,
     /// The server's clock, as of its last answer.
     clock: Mutex<Option<Clock>>,
-    notes: Mutex<Vec<String>>,
 }
 
-/// What an answer told of the server's clock: it showed this time somewhere between sending and receiving.
+/// What an answer showed of the server's clock: it read `date` at some time between sending and receiving.
 #[derive(Clone, Copy)]
 struct Clock {
     date: Timestamp,
-    sent: Instant,
-    received: Instant,
+    sent: Timestamp,
+    received: Timestamp,
 }
 
-/// When something was made, compared with a moment of this run, by the server's own clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
-    /// Surely before.
-    Before,
-    /// Surely not before.
-    Since,
-    /// Within the seconds around it, which clocks that count whole seconds cannot tell apart.
-    About,
-    /// The provider does not tell when, or not in which zone.
-    Untold,
-}
-
-/// A moment on our own clock.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment(Instant);
-
-impl Moment {
-    /// Returns now.
-    pub fn now() -> Self {
-        Moment(Instant::now())
-    }
-
-    /// Returns a moment in the past by the system's clock.
-    pub fn at(time: Timestamp) -> Self {
-        let ago = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
-        Moment(Instant::now().checked_sub(ago).unwrap_or_else(Instant::now))
-    }
+/// Returns the present time. It runs evenly from the first call on, whatever is done to the system's clock, so that two
+/// of its times can be compared.
+pub fn now() -> Timestamp {
+    static START: LazyLock<(Timestamp, Instant)> = LazyLock::new(|| (Timestamp::now(), Instant::now()));
+    let (began, instant) = *START;
+    began.checked_add(instant.elapsed()).unwrap_or(began)
 }
 
 /// Returns the trouble with a base URL, if there is one: https is needed, except on loopback.
@@ -252,7 +228,6 @@ impl Http {
                 no_wait: options.no_wait,
                 judge: options.judge,
                 clock: Mutex::new(None),
-                notes: Mutex::new(Vec::new()),
             }),
             credential: Some(options.credential),
         })
@@ -310,32 +285,17 @@ impl Http {
         error
     }
 
-    /// Keeps something the user must hear besides the result.
-    pub fn note(&self, note: impl Into<String>) {
-        self.shared.notes.lock().expect("no code panics while it holds this lock").push(note.into());
+    /// Returns how far the server's clock is ahead of ours, at least and at most, by its last answer. `None`: it does not
+    /// say.
+    pub fn server_clock(&self) -> Option<(SignedDuration, SignedDuration)> {
+        let clock = (*self.shared.clock.lock().expect("no code panics while it holds this lock"))?;
+        // A Date header leaves out what is beyond whole seconds.
+        let second = SignedDuration::from_secs(1);
+        Some((clock.date.duration_since(clock.received), clock.date.duration_since(clock.sent) + second))
     }
 
-    /// Returns the notes so far, and forgets them.
-    pub fn take_notes(&self) -> Vec<String> {
-        std::mem::take(&mut *self.shared.notes.lock().expect("no code panics while it holds this lock"))
-    }
-
-    /// Returns when something whose creation time is `created` was made, compared with `began`.
-    pub fn made(&self, created: Option<&Stamp>, began: Moment) -> Made {
-        let clock = *self.shared.clock.lock().expect("no code panics while it holds this lock");
-        let (Some(created), Some(clock)) = (created.and_then(Stamp::instant), clock) else { return Made::Untold };
-        // What the server's clock showed at `began`, given that it showed `date` at `seen`.
-        let at_began = |seen: Instant, slack: i64| {
-            let after = SignedDuration::try_from(seen.saturating_duration_since(began.0)).ok()?;
-            let before = SignedDuration::try_from(began.0.saturating_duration_since(seen)).ok()?;
-            clock.date.saturating_add(before - after + SignedDuration::from_secs(slack)).ok()
-        };
-        // A Date header and some creation times leave out what is beyond whole seconds: two seconds too few at the
-        // earliest, one at the latest.
-        match (at_began(clock.received, -2), at_began(clock.sent, 1)) {
-            (Some(earliest), _) if created < earliest => Made::Before,
-            (_, Some(latest)) if created >= latest => Made::Since,
-            _ => Made::About,
-        }
+    /// Returns whether waits between requests are kept; tests leave them out.
+    pub fn waits(&self) -> bool {
+        !self.shared.no_wait
     }
 }

@@ -26,4 +26,10 @@ impl Alias {
     pub fn to(source: AliasSource, targets: Vec<Address>) -> Self {
         Alias { source, targets, id: None, status: Status::Unknown, created_at: None, extra: Extra::new() }
     }
+
+    /// Returns whether both deliver to the same addresses, in whatever order.
+    pub fn has_targets_of(&self, other: &Alias) -> bool {
+        let within = |a: &Alias, b: &Alias| a.targets.iter().all(|target| b.targets.contains(target));
+        within(self, other) && within(other, self)
+    }
 }

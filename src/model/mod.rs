@@ -7,6 +7,7 @@ mod alias;
 mod credential;
 mod domain;
 mod mailbox;
+mod outcome;
 mod provider;
 mod value;
 
@@ -15,5 +16,6 @@ pub use alias::Alias;
 pub use credential::{Credential, NewCredential};
 pub use domain::{DnsRecord, Domain, NewDomain};
 pub use mailbox::{Mailbox, MailboxChange, NewMailbox, Removal};
+pub use outcome::{Outcome, PasswordState};
 pub use provider::ProviderId;
 pub use value::{Bytes, Extra, Quota, Stamp, Status};

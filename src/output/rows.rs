@@ -2,10 +2,10 @@
 
 use std::borrow::Borrow;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cells::{Cells, Record, to_value as value};
+pub use crate::model::Outcome;
 use crate::model::ProviderId;
 use crate::model::{Address, Alias, Credential, DnsRecord, Domain, Mailbox, Stamp};
 
@@ -258,34 +258,6 @@ pub static CHECK: Shape = Shape {
         text("account", "ACCOUNT"),
     ],
 };
-
-/// What became of a request, for people and scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// It was made.
-    Created,
-    /// It was there already.
-    Exists,
-    /// It was changed.
-    Updated,
-    /// It was as asked for already.
-    #[value(skip)]
-    Unchanged,
-    /// It is gone.
-    Deleted,
-    /// It will be removed later.
-    Scheduled,
-    /// It was not there.
-    Absent,
-    /// A dry run: nothing was sent.
-    #[value(skip)]
-    Planned,
-    /// It was not done.
-    Failed,
-    /// It may or may not have been done.
-    Unknown,
-}
 
 /// The account a row comes from.
 #[derive(Debug, Clone)]

@@ -1,27 +1,35 @@
 //! The one decorator. It refuses what the spec rules out before anything is sent, finds the words for what went wrong,
 //! and after a lost answer looks before it speaks.
 
-mod words;
-
 use std::fmt::Display;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::{Done, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed};
+use super::case::{Case, LAG, Made, OnExisting, Rules, Seen};
+use super::drive;
+use super::{Done, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed, words};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Http, Made, Moment};
+use crate::http::{self, Http};
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Mailbox, MailboxChange, NewCredential,
-    NewDomain, NewMailbox, Removal, Stamp,
+    NewDomain, NewMailbox, Removal, Stamp, Status,
 };
+
+/// How often a single command sends its request while answers are lost.
+const ATTEMPTS: u32 = 3;
+
+/// How often a single command looks after a loss, and the pause before its second look: seven seconds in all.
+const LOOKS: u32 = 4;
+const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 /// A provider behind its checks. `adapters::open` returns nothing else.
 pub struct Checked {
-    inner: Box<dyn Provider>,
-    http: Http,
+    pub(super) inner: Box<dyn Provider>,
+    pub(super) http: Http,
     profile: String,
-    flags: String,
+    pub(super) flags: String,
     allow_unverified: bool,
 }
 
@@ -31,14 +39,14 @@ impl Checked {
         Checked { inner, http, profile: profile.to_owned(), flags: flags.to_owned(), allow_unverified }
     }
 
-    /// Returns what to say to the user besides the result: what a lost answer turned out to be.
-    pub fn take_notes(&self) -> Vec<String> {
-        self.http.take_notes()
-    }
-
     /// Sends nothing more; what is under way goes on.
     pub fn stop(&self) {
         self.http.stop();
+    }
+
+    /// Returns whether waits are kept; tests leave them out.
+    pub(super) fn waits(&self) -> bool {
+        self.http.waits()
     }
 
     /// Says whether something that failed may be sent again, and takes it from the repeats that are left to this run;
@@ -49,27 +57,21 @@ impl Checked {
 
     /// Says before anything is prepared whether an operation would be refused.
     pub fn check_op(&self, op: Op) -> Result<()> {
-        self.allow(op).map_err(|error| self.tell(error, op, &""))
+        self.allow(op).map_err(|error| self.complete_error(error, op, &""))
     }
 
     /// Says whether a new mailbox would be refused, before its password is taken anywhere.
     pub fn check_new(&self, new: &NewMailbox) -> Result<()> {
-        self.allow_new(new).map_err(|error| self.tell(error, Op::CreateMailbox, &new.address))
+        self.allow_new(new).map_err(|error| self.complete_error(error, Op::CreateMailbox, &new.address))
     }
 
     /// Says whether a password would be refused, before it is taken anywhere.
     pub fn check_password(&self, address: &Address, password: &SecretString) -> Result<()> {
-        self.invalid_password(address, password).map_err(|error| self.tell(error, Op::SetPassword, address))
+        self.invalid_password(address, password).map_err(|error| self.complete_error(error, Op::SetPassword, address))
     }
 
     fn allow_new(&self, new: &NewMailbox) -> Result<()> {
-        self.allow(Op::CreateMailbox)?;
-        if new.quota.is_some() {
-            self.allow(Op::SetQuota)?;
-        }
-        if new.admin == Some(true) {
-            self.allow(Op::SetAdmin)?;
-        }
+        self.allow_all(&new.ops())?;
         // What a provider cannot store at all is another refusal than a value that it would not take.
         let rules = &self.spec().rules;
         if let (NameRule::Never(why), true) = (rules.names, new.first_name.is_some() || new.last_name.is_some()) {
@@ -81,7 +83,11 @@ impl Checked {
         self.invalid(&new.address, rules.problems(new))
     }
 
-    fn allow(&self, op: Op) -> Result<()> {
+    fn allow_all(&self, ops: &[(&'static str, Op)]) -> Result<()> {
+        self.spec().refusal_of(ops, self.allow_unverified).map_or(Ok(()), Err)
+    }
+
+    pub(super) fn allow(&self, op: Op) -> Result<()> {
         self.spec().refusal(op, self.allow_unverified).map_or(Ok(()), Err)
     }
 
@@ -99,19 +105,12 @@ impl Checked {
     }
 
     fn allow_change(&self, address: &Address, change: &MailboxChange) -> Result<()> {
-        let asked = [
-            (Op::SetNames, change.first_name.is_some() || change.last_name.is_some()),
-            (Op::SetQuota, change.quota.is_some()),
-            (Op::SetAdmin, change.admin.is_some()),
-        ];
-        for (op, _) in asked.into_iter().filter(|(_, asked)| *asked) {
-            self.allow(op)?;
-        }
+        self.allow_all(&change.ops())?;
         self.invalid(address, self.spec().rules.change_problems(change))
     }
 
     /// Names the provider and profile, and finds the words where only the sender has spoken.
-    fn tell(&self, mut error: Error, op: Op, subject: &dyn Display) -> Error {
+    pub(super) fn complete_error(&self, mut error: Error, op: Op, subject: &dyn Display) -> Error {
         let spec = self.spec();
         let unverified = matches!((spec.support)(op), Support::Unverified(_));
         if unverified && matches!(error.http_status, Some(404 | 405 | 501)) && error.message.is_empty() {
@@ -129,12 +128,17 @@ impl Checked {
         error
     }
 
-    async fn run<T>(&self, op: Op, subject: &(dyn Display + Sync), call: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn run<T>(
+        &self,
+        op: Op,
+        subject: &(dyn Display + Sync),
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let result = match self.allow(op) {
             Ok(()) => call.await,
             Err(refusal) => Err(refusal),
         };
-        result.map_err(|error| self.tell(error, op, subject))
+        result.map_err(|error| self.complete_error(error, op, subject))
     }
 
     fn stream<'a, T: Send + 'a>(
@@ -147,11 +151,11 @@ impl Checked {
             Ok(()) => listing(),
             Err(refusal) => failed(refusal),
         };
-        listing.map_err(move |error| self.tell(error, op, subject))
+        listing.map_err(move |error| self.complete_error(error, op, subject))
     }
 
-    /// Runs what is not looked up after a lost answer, and says then that its outcome is unknown.
-    async fn run_blind<T>(
+    /// Runs what no look settles; a lost answer is then an unknown outcome.
+    async fn run_without_look<T>(
         &self,
         op: Op,
         subject: &(dyn Display + Sync),
@@ -159,36 +163,50 @@ impl Checked {
     ) -> Result<T> {
         let settled = async {
             call.await.map_err(|error| match error.effect {
-                Effect::Unknown => {
-                    let message = format!("{subject}: the request was sent and its answer was lost");
-                    self.unsettled(error, op, subject, message)
-                }
+                Effect::Unknown => self.lost_error(error, op, subject),
                 Effect::None | Effect::Partial => error,
             })
         };
         self.run(op, subject, settled).await
     }
 
-    /// Makes one mailbox like [`Provider::create_mailbox`], but does not look when the answer is lost: the effect of the
-    /// error is then `Unknown`, for a caller that looks for many at once.
-    pub async fn create_without_look(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
-        self.run(Op::CreateMailbox, &new.address, self.send_new(new)).await
+    /// Sends the creation of one mailbox once. The effect of the error is `Unknown` when the answer was lost: the caller
+    /// looks, for one or for many at once.
+    pub async fn send_new(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
+        let call = async {
+            self.allow_new(new)?;
+            // Forgotten when the answer is there: a run makes a million of them.
+            let _guarded = new.password.as_ref().map(|password| self.http.guard_meanwhile(password));
+            let made = self.inner.create_mailbox(new).await?;
+            names(&new.address, &made.address).map(|()| made)
+        };
+        self.run(Op::CreateMailbox, &new.address, call).await
     }
 
-    async fn send_new(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
-        self.allow_new(new)?;
-        // Forgotten when the answer is there: a run makes a million of them.
-        let _guarded = new.password.as_ref().map(|password| self.http.guard_meanwhile(password));
-        self.inner.create_mailbox(new).await
+    /// Sends a change of one mailbox once.
+    pub async fn send_change(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
+        let call = async {
+            self.allow_change(address, change)?;
+            let changed = self.inner.update_mailbox(address, change).await?;
+            names(address, &changed.address).map(|()| changed)
+        };
+        self.run(change.op(), address, call).await
     }
 
-    /// Changes a mailbox like [`Provider::update_mailbox`], without a look when the answer is lost.
-    pub async fn update_without_look(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
-        self.run(change.op(), address, self.send_change(address, change)).await
+    /// Sends what a mailbox that was just created still lacks; what cannot be set leaves it half done.
+    pub async fn send_extras(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
+        self.send_change(&new.address, &new.extras()).await.map_err(|mut error| {
+            if !matches!(error.kind, Kind::Interrupted | Kind::Terminated) && error.effect != Effect::Unknown {
+                error.message = format!("{} was created, but {}", new.address, error.message);
+                error.effect = Effect::Partial;
+                error.hint = self.update_hint(new).or(error.hint.take());
+            }
+            error
+        })
     }
 
-    /// Sets a password like [`Provider::set_password`]; the effect of the error is `Unknown` when the answer is lost.
-    pub async fn set_password_without_look(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
+    /// Sends a new password of one mailbox once.
+    pub async fn send_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let call = async {
             self.invalid_password(address, password)?;
             let _guarded = self.http.guard_meanwhile(password);
@@ -197,82 +215,55 @@ impl Checked {
         self.run(Op::SetPassword, address, call).await
     }
 
-    /// Removes a mailbox like [`Provider::delete_mailbox`], without a look when the answer is lost.
-    pub async fn delete_without_look(&self, address: &Address) -> Result<Done<Removal>> {
+    /// Sends the deletion of one mailbox once.
+    pub async fn send_delete(&self, address: &Address) -> Result<Done<Removal>> {
         self.run(Op::DeleteMailbox, address, self.inner.delete_mailbox(address)).await
     }
 
-    async fn send_change(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
-        self.allow_change(address, change)?;
-        self.inner.update_mailbox(address, change).await
-    }
-
-    /// Returns whether a mailbox was made before `began`, by the provider's own clock.
-    pub fn made(&self, mailbox: &Mailbox, began: Moment) -> Made {
-        self.http.made(mailbox.created_at.as_ref(), began)
-    }
-
-    /// Looks whether the mailbox of a create whose answer was lost is there.
-    async fn look_for(&self, new: &NewMailbox, error: Error, began: Moment) -> Result<Mailbox> {
-        let (op, address) = (Op::CreateMailbox, &new.address);
-        let lost = format!("the answer to creating {address} was lost");
-        if self.allow(Op::GetMailbox).is_err() {
-            return Err(self.unsettled(
-                error,
-                op,
-                address,
-                format!("{lost}, and whether it exists cannot be looked up"),
-            ));
-        }
-        match self.inner.get_mailbox(address).await {
-            Ok(found) => {
-                self.is_ours(address, found.created_at.as_ref(), began, new.password.is_some())?;
-                // Where the quota takes a second request, that was never sent.
-                if new.extras().is_met_by(&found) {
-                    return Ok(found);
-                }
-                let message = format!("{lost}; looking found it there, but not with the quota or privilege asked for");
-                let mut error = self.unsettled(error, op, address, message);
-                error.hint = self.update_hint(new).or(error.hint.take());
-                Err(error.effect(Effect::Partial))
-            }
-            Err(look) if look.kind == Kind::NotFound && !self.spec().rules.listing_lags => {
-                let mut error = error;
-                error.message = format!("{address} was not created: the answer was lost, and looking did not find it");
-                error.hint = Some("run the command again".to_owned());
-                Err(error.effect(Effect::None))
-            }
-            Err(look) => {
-                let why = if look.kind == Kind::NotFound { "it is not there yet" } else { "looking failed as well" };
-                Err(self.unsettled(error, op, address, format!("{lost}, and {why}")))
-            }
+    /// Returns how a single request is driven; a bulk run changes what its flags say.
+    pub fn case_rules(&self, on_existing: OnExisting, look: Op) -> Rules {
+        let rules = &self.spec().rules;
+        Rules {
+            on_existing,
+            refuses_existing: rules.refuses_existing,
+            can_look: self.allow(look).is_ok(),
+            resends: true,
+            is_costly: rules.listing_lags,
+            attempts: ATTEMPTS,
+            looks: LOOKS,
+            pause: if self.waits() { PAUSE } else { SignedDuration::ZERO },
+            lag: LAG,
         }
     }
 
-    /// Tells of something that was found after the answer to its creation was lost; a conflict if it is an older one.
-    fn is_ours(&self, subject: &dyn Display, created: Option<&Stamp>, began: Moment, has_password: bool) -> Result<()> {
-        let doubt = match self.http.made(created, began) {
-            Made::Before => {
-                return Err(Error::new(Kind::Conflict, format!("{subject} existed before; it was not touched")));
-            }
-            Made::Since => "",
-            Made::About | Made::Untold if has_password => "; if it was there before, its password is the old one",
-            Made::About | Made::Untold => "; it may have been there before",
-        };
-        self.http.note(format!("the answer to creating {subject} was lost; looking found it there{doubt}"));
-        Ok(())
+    /// Returns what a look shows of a mailbox, as evidence for a case that asks for `change`.
+    pub fn seen(&self, case: &Case, mailbox: &Mailbox, change: &MailboxChange, known: Option<&Mailbox>) -> Seen {
+        Seen {
+            made: self.made(case, mailbox.created_at.as_ref()),
+            fits: change.is_met_by(mailbox),
+            same: known.is_none_or(|known| {
+                let differs = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+                !differs(&known.id, &mailbox.id)
+            }),
+            ending: mailbox.status == Status::Ending,
+        }
     }
 
-    /// Returns the error of something that may or may not have happened.
-    fn unsettled(&self, mut error: Error, op: Op, subject: &dyn Display, message: String) -> Error {
-        error.kind = Kind::Unknown;
-        error.message = message;
-        error.hint = Some(match self.ways_to_look(op, &subject.to_string()).into_iter().next() {
-            Some(way) => format!("look before repeating: {way}"),
-            None => format!("look at {} before repeating", self.spec().title),
-        });
-        error.effect(Effect::Unknown)
+    pub(super) fn made(&self, case: &Case, created: Option<&Stamp>) -> Made {
+        let now = http::now();
+        let sent = case.sent().unwrap_or(now);
+        drive::made(created, (sent, case.lost().unwrap_or(now), now), self.http.server_clock())
     }
+}
+
+/// Checks that an answer is about the address that was asked for: what another one proves is nothing.
+fn names(asked: &Address, answered: &Address) -> Result<()> {
+    if asked == answered {
+        return Ok(());
+    }
+    let mut error = Error::new(Kind::Provider, format!("the answer is about {answered} and not about {asked}"));
+    error.effect = Effect::Unknown;
+    Err(error)
 }
 
 #[async_trait]
@@ -299,19 +290,7 @@ impl Provider for Checked {
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
-        let call = async {
-            self.http.guard(new.password.as_ref());
-            let began = Moment::now();
-            match self.send_new(new).await {
-                Err(error) if error.effect == Effect::Unknown => self.look_for(new, error, began).await.map(Done::from),
-                Err(mut error) if error.effect == Effect::Partial && error.hint.is_none() => {
-                    error.hint = self.update_hint(new);
-                    Err(error)
-                }
-                result => result,
-            }
-        };
-        self.run(Op::CreateMailbox, &new.address, call).await
+        self.create(new, OnExisting::Fail).await.done()
     }
 
     async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
@@ -326,79 +305,33 @@ impl Provider for Checked {
                 guarded.extend(new.password.as_ref().map(|password| self.http.guard_meanwhile(password)));
             }
             let results = self.inner.create_mailboxes(batch).await?;
-            let told = results
-                .into_iter()
-                .zip(batch)
-                .map(|(result, new)| result.map_err(|error| self.tell(error, Op::CreateMailboxes, &new.address)));
-            Ok(told.collect())
+            let completed = results.into_iter().zip(batch).map(|(result, new)| {
+                let named = result.and_then(|made| names(&new.address, &made.address).map(|()| made));
+                named.map_err(|error| self.complete_error(error, Op::CreateMailboxes, &new.address))
+            });
+            Ok(completed.collect())
         };
-        self.run_blind(Op::CreateMailboxes, &"the batch", call).await
+        self.run(Op::CreateMailboxes, &"the batch", call).await
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
-        let op = change.op();
-        let call = async {
-            match self.send_change(address, change).await {
-                Err(error) if error.effect == Effect::Unknown => match self.inner.get_mailbox(address).await {
-                    Ok(found) if change.is_met_by(&found) => {
-                        self.http
-                            .note(format!("the answer to changing {address} was lost; looking found the change made"));
-                        Ok(found.into())
-                    }
-                    _ => {
-                        let message =
-                            format!("the answer to changing {address} was lost, and looking did not show the change");
-                        Err(self.unsettled(error, op, address, message))
-                    }
-                },
-                result => result,
-            }
-        };
-        self.run(op, address, call).await
+        self.update(address, change).await.done()
     }
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
-        let call = async {
-            self.invalid_password(address, password)?;
-            self.http.guard(Some(password));
-            match self.inner.set_password(address, password).await {
-                Err(error) if error.effect == Effect::Unknown => {
-                    let message =
-                        format!("the answer was lost: the password of {address} may be the old or the new one");
-                    Err(self.unsettled(error, Op::SetPassword, address, message).hint("set it again"))
-                }
-                result => result,
-            }
-        };
-        self.run(Op::SetPassword, address, call).await
+        self.change_password(address, password).await.done()
     }
 
     async fn suspend_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run_blind(Op::SuspendMailbox, address, self.inner.suspend_mailbox(address)).await
+        self.run_without_look(Op::SuspendMailbox, address, self.inner.suspend_mailbox(address)).await
     }
 
     async fn resume_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run_blind(Op::SuspendMailbox, address, self.inner.resume_mailbox(address)).await
+        self.run_without_look(Op::SuspendMailbox, address, self.inner.resume_mailbox(address)).await
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
-        let call = async {
-            match self.inner.delete_mailbox(address).await {
-                Err(error) if error.effect == Effect::Unknown => match self.inner.get_mailbox(address).await {
-                    Err(look) if look.kind == Kind::NotFound => {
-                        self.http.note(format!("the answer to deleting {address} was lost; looking found it gone"));
-                        Ok(Removal::Done(None).into())
-                    }
-                    _ => {
-                        let message =
-                            format!("the answer to deleting {address} was lost, and looking did not find it gone");
-                        Err(self.unsettled(error, Op::DeleteMailbox, address, message))
-                    }
-                },
-                result => result,
-            }
-        };
-        self.run(Op::DeleteMailbox, address, call).await
+        self.delete(address).await.done()
     }
 
     fn cache_listed(&self, mailbox: &Mailbox) {
@@ -414,29 +347,11 @@ impl Provider for Checked {
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
-        self.http.guard(new.postmaster_password.as_ref());
-        let (op, name) = (Op::CreateDomain, &new.name);
-        let call = async {
-            let began = Moment::now();
-            match self.inner.create_domain(new).await {
-                Err(error) if error.effect == Effect::Unknown => match self.inner.get_domain(name).await {
-                    Ok(found) => {
-                        let has_password = new.postmaster_password.is_some();
-                        self.is_ours(name, found.created_at.as_ref(), began, has_password).map(|()| found.into())
-                    }
-                    Err(_) => {
-                        let message = format!("the answer to creating {name} was lost, and looking did not find it");
-                        Err(self.unsettled(error, op, name, message))
-                    }
-                },
-                result => result,
-            }
-        };
-        self.run(op, name, call).await
+        self.add_domain(new, OnExisting::Fail).await.done()
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_blind(Op::VerifyDomain, name, self.inner.verify_domain(name)).await
+        self.run_without_look(Op::VerifyDomain, name, self.inner.verify_domain(name)).await
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
@@ -444,15 +359,15 @@ impl Provider for Checked {
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_blind(Op::SuspendDomain, name, self.inner.suspend_domain(name)).await
+        self.run_without_look(Op::SuspendDomain, name, self.inner.suspend_domain(name)).await
     }
 
     async fn resume_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_blind(Op::SuspendDomain, name, self.inner.resume_domain(name)).await
+        self.run_without_look(Op::SuspendDomain, name, self.inner.resume_domain(name)).await
     }
 
     async fn delete_domain(&self, name: &DomainName) -> Result<Removal> {
-        self.run_blind(Op::DeleteDomain, name, self.inner.delete_domain(name)).await
+        self.run_without_look(Op::DeleteDomain, name, self.inner.delete_domain(name)).await
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
@@ -460,11 +375,11 @@ impl Provider for Checked {
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
-        self.run_blind(new.source.op(), &new.source, self.inner.create_alias(new)).await
+        self.add_alias(new, OnExisting::Fail).await.done()
     }
 
     async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
-        self.run_blind(Op::DeleteAlias, source, self.inner.delete_alias(source)).await
+        self.remove_alias(source).await.done()
     }
 
     fn list_credentials(&self) -> Listing<'_, Credential> {
@@ -473,7 +388,7 @@ impl Provider for Checked {
 
     async fn create_credential(&self, new: &NewCredential) -> Result<Credential> {
         self.http.guard(Some(&new.secret));
-        self.run_blind(Op::CreateCredential, &new.name, self.inner.create_credential(new)).await
+        self.run_without_look(Op::CreateCredential, &new.name, self.inner.create_credential(new)).await
     }
 
     async fn delete_credential(&self, id: &str) -> Result<Removal> {
@@ -483,7 +398,7 @@ impl Provider for Checked {
             }
             self.inner.delete_credential(id).await
         };
-        self.run_blind(Op::DeleteCredential, &id, call).await
+        self.run_without_look(Op::DeleteCredential, &id, call).await
     }
 
     async fn close(&self) {

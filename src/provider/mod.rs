@@ -1,8 +1,12 @@
 //! The trait every mail host implements, and the contract behind it.
 
+pub mod case;
 mod checked;
 mod done;
+mod drive;
+mod requests;
 mod spec;
+pub(crate) mod words;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -10,6 +14,7 @@ use secrecy::SecretString;
 
 pub use checked::Checked;
 pub use done::Done;
+pub use drive::{Settled, event_of};
 pub use spec::{
     AuthScheme, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
 };

@@ -6,14 +6,13 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Hybridbox;
 use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meaning, words};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Failure, Made, Method, Moment};
+use crate::http::{Failure, Method};
 use crate::model::{Address, Mailbox, NewMailbox};
 use crate::provider::Done;
 
@@ -32,7 +31,6 @@ struct WireCreated {
 impl Hybridbox {
     pub(super) async fn create_batch(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {
         let Some(first) = batch.first() else { return Ok(Vec::new()) };
-        let began = Moment::now();
         let items = batch.iter().map(item_from).collect();
         let body = WireNewMailboxes { domain: first.address.domain().as_str(), items };
         let answer: WireOutcome = self.write(Method::POST, &["mailboxes", "bulk"]).body(&body).json().await?;
@@ -62,29 +60,8 @@ impl Hybridbox {
         if results.iter().all(Option::is_some) {
             return Ok(results.into_iter().flatten().collect());
         }
-        let there = self.mailboxes(Some(first.address.domain()), None, None).map_ok(mailbox_from);
-        let there = there.try_collect::<Vec<_>>().await;
-        let settle = |address| match &there {
-            Ok(there) => self.settle(address, there, &unattributed, began),
-            Err(_) => Err(unknown(address, "looking failed")),
-        };
-        Ok(batch
-            .iter()
-            .zip(results)
-            .map(|(new, known)| known.unwrap_or_else(|| settle(&new.address).map(Done::from)))
-            .collect())
-    }
-
-    /// Says what became of an item that the answer does not account for, from what is there now.
-    fn settle(&self, address: &Address, there: &[Mailbox], refusals: &[Error], began: Moment) -> Result<Mailbox> {
-        let Some(found) = there.iter().find(|mailbox| mailbox.address == *address) else {
-            return Err(unaccounted(address, refusals));
-        };
-        match self.http.made(found.created_at.as_ref(), began) {
-            Made::Before => Err(Error::new(Kind::Conflict, format!("{address} existed before; it was not touched"))),
-            Made::Since | Made::About => Ok(found.clone()),
-            Made::Untold => Err(unknown(address, "though it exists, whether this made it cannot be told")),
-        }
+        let open = |address| Err(unaccounted(address, &unattributed));
+        Ok(batch.iter().zip(results).map(|(new, known)| known.unwrap_or_else(|| open(&new.address))).collect())
     }
 }
 
@@ -107,18 +84,14 @@ fn index_base(len: usize, created: &[(usize, Option<i64>)], failed: &[i64]) -> O
     }
 }
 
-fn unknown(address: &Address, why: &str) -> Error {
-    let error = Error::new(Kind::Unknown, format!("the answer to the batch does not name {address}, and {why}"));
-    error.hint(format!("look before repeating: `mbx get {address}`")).effect(Effect::Unknown)
-}
-
-/// Returns the error of an item that is not there, with the refusals that may be its own.
+/// Returns the error of an item that the answer does not account for, with the refusals that may be its own.
 fn unaccounted(address: &Address, refusals: &[Error]) -> Error {
-    let why = if refusals.is_empty() { "does not name it" } else { "does not tell whose its refusals are" };
-    let mut error = Error::new(Kind::Provider, format!("{address} was not created, and the answer to the batch {why}"));
+    let why = if refusals.is_empty() { "does not name it" } else { "does not say whose its refusals are" };
+    let mut error =
+        Error::new(Kind::Unknown, format!("whether {address} was created is open: the answer to the batch {why}"));
     let said: Vec<_> = refusals.iter().filter_map(|refusal| refusal.provider_message.clone()).collect();
     error.provider_message = (!said.is_empty()).then(|| said.join("; "));
-    error
+    error.effect(Effect::Unknown)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `mbx bulk create | update | passwd | delete | check | resume | retry | list | show`: many mailboxes from a file.
+//! `mbx bulk create | update | passwd | delete | check | resume | retry | settle | list | show`: many mailboxes from a file.
 
 mod run;
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use self::run::{BulkRow, Start, again, begin, rules};
+use self::run::{Again, BulkRow, Start, again, begin, rules};
 use super::{IfMissing, Result};
 use crate::adapters;
 use crate::app::App;
@@ -17,6 +17,7 @@ use crate::bulk::journal::Line;
 use crate::bulk::record::{self, Lines, Record, State};
 use crate::error::{Error, Kind};
 use crate::output::{Outcome, Row, Source, rows};
+use crate::provider::case::OnExisting;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -30,19 +31,21 @@ pub(crate) enum Verb {
     Delete(DeleteArgs),
     /// Show everything that is wrong with a file, without a request
     Check(CheckArgs),
-    /// Go on with a run that ended early
+    /// Resume a run that ended early
     Resume(RunArgs),
-    /// Try the rows of a run again that failed
+    /// Send the failed rows of a run again
     Retry(RunArgs),
+    /// Look again for the rows of a run whose outcome is unknown; send nothing that changes anything
+    Settle(RunArgs),
     /// List the runs
     List,
     /// Show what became of the rows of a run
     Show {
-        /// The run's name
+        /// The run's name, the beginning of it, or `last`
         run: String,
-        /// Only the rows that came to this
-        #[arg(long, value_name = "OUTCOME")]
-        only: Option<Outcome>,
+        /// Only the rows with this outcome; may be given several times
+        #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+        only: Vec<Outcome>,
     },
 }
 
@@ -82,22 +85,12 @@ pub(crate) struct CreateArgs {
     file: FileArgs,
     #[command(flatten)]
     generate: GenerateArgs,
-    /// What to do about mailboxes that exist already
+    /// What to do about mailboxes that already exist: `fail` counts them as failures, `ok` leaves them as they are,
+    /// `update` changes names, quota and privilege to what their rows say; passwords stay
     #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_exists: IfThere,
+    if_exists: OnExisting,
     #[command(flatten)]
     flow: FlowArgs,
-}
-
-/// What to do about mailboxes that exist already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum IfThere {
-    /// Count them as failures
-    Fail,
-    /// Take them as they are
-    Ok,
-    /// Change their names, quota and privilege to what their rows say; passwords stay
-    Update,
 }
 
 #[derive(Debug, Args)]
@@ -153,16 +146,19 @@ pub(crate) struct GenerateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The run's name
+    /// The run's name, the beginning of it, or `last`
     run: String,
+    /// Resume it although the key or login of the profile has changed since, such as a rotated key
+    #[arg(long)]
+    allow_other_credential: bool,
     #[command(flatten)]
     flow: FlowArgs,
 }
 
-/// How a run flows; a resumed run may flow otherwise.
+/// How fast a run works; a resumed run may use other values.
 #[derive(Debug, Args)]
 pub(crate) struct FlowArgs {
-    /// Requests in the air at the same time [default: the provider's]
+    /// Parallel requests [default: the provider's]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
     /// How fast requests may follow each other, such as 100/s or 600/m [default: the provider's]
@@ -198,26 +194,27 @@ fn parse_rate(text: &str) -> Result<u32, String> {
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     let none = GenerateArgs::default();
+    let fail = OnExisting::Fail;
     let start = match &verb {
         Verb::Create(CreateArgs { file, generate, if_exists, flow }) => {
-            let (already_is_fine, adopts) = (*if_exists != IfThere::Fail, *if_exists == IfThere::Update);
-            Start { verb: bulk::Verb::Create, file, generate, already_is_fine, adopts, flow }
+            Start { verb: bulk::Verb::Create, file, generate, on_existing: *if_exists, missing_is_fine: false, flow }
         }
         Verb::Update(UpdateArgs { file, flow }) => {
-            Start { verb: bulk::Verb::Update, file, generate: &none, already_is_fine: false, adopts: false, flow }
+            Start { verb: bulk::Verb::Update, file, generate: &none, on_existing: fail, missing_is_fine: false, flow }
         }
         Verb::Passwd(PasswdArgs { file, generate, flow }) => {
-            Start { verb: bulk::Verb::Passwd, file, generate, already_is_fine: false, adopts: false, flow }
+            Start { verb: bulk::Verb::Passwd, file, generate, on_existing: fail, missing_is_fine: false, flow }
         }
         Verb::Delete(DeleteArgs { file, if_missing, flow }) => {
-            let already_is_fine = *if_missing == IfMissing::Ok;
-            Start { verb: bulk::Verb::Delete, file, generate: &none, already_is_fine, adopts: false, flow }
+            let missing_is_fine = *if_missing == IfMissing::Ok;
+            Start { verb: bulk::Verb::Delete, file, generate: &none, on_existing: fail, missing_is_fine, flow }
         }
         Verb::Check(args) => return check(app, args).await,
-        Verb::Resume(args) => return again(app, args, false).await,
-        Verb::Retry(args) => return again(app, args, true).await,
+        Verb::Resume(args) => return again(app, args, Again::Resume).await,
+        Verb::Retry(args) => return again(app, args, Again::Retry).await,
+        Verb::Settle(args) => return again(app, args, Again::Settle).await,
         Verb::List => return list(app).await,
-        Verb::Show { run, only } => return show(app, run, *only),
+        Verb::Show { run, only } => return show(app, run, only),
     };
     begin(app, &start).await
 }
@@ -242,7 +239,13 @@ async fn check(app: &mut App, args: &CheckArgs) -> Result<()> {
     let survey = match &profile {
         Some(profile) => {
             let spec = adapters::spec(profile.provider);
-            input.survey(rules(args.verb, spec, profile.allow_unverified.value, args.generate_password, false))?
+            input.survey(rules(
+                args.verb,
+                spec,
+                profile.allow_unverified.value,
+                args.generate_password,
+                OnExisting::Fail,
+            ))?
         }
         None => input.survey(|_| Vec::new())?,
     };
@@ -280,7 +283,7 @@ async fn list(app: &App) -> Result<()> {
 
 fn run_row(record: &Record) -> Row {
     let (header, summary) = (&record.header, record.summary());
-    let unknown = record.rows.iter().filter(|state| matches!(state, State::Unknown { .. })).count();
+    let unknown = record.states().iter().filter(|state| matches!(state, State::Unknown(..))).count();
     let left = summary.left as usize - unknown;
     let count = |outcome| json!(summary.of(outcome));
     rows::row([
@@ -305,26 +308,51 @@ fn run_row(record: &Record) -> Row {
     ])
 }
 
-fn show(app: &App, run: &str, wanted: Option<Outcome>) -> Result<()> {
+/// Returns the name of the run that is meant: the name itself, the beginning of one name alone, or `last`.
+fn run_named(folder: &Path, text: &str) -> Result<String> {
+    let mut names = record::runs(folder)?;
+    if names.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    if text == "last" {
+        return names.pop().ok_or_else(|| {
+            Error::new(Kind::NotFound, "there is no run yet").hint("`mbx bulk create FILE` begins one")
+        });
+    }
+    names.retain(|name| !text.is_empty() && name.starts_with(text));
+    match &names[..] {
+        [name] => Ok(name.clone()),
+        [] => Err(Error::new(Kind::NotFound, format!("there is no run {text}"))
+            .hint("`mbx bulk list` shows the runs there are")),
+        several => {
+            Err(Error::new(Kind::NotFound, format!("{text} is the beginning of several runs: {}", several.join(", ")))
+                .hint("give more of the name"))
+        }
+    }
+}
+
+fn show(app: &App, run: &str, wanted: &[Outcome]) -> Result<()> {
     let folder: &Path = &folder(app)?;
-    let record = Record::read(folder, run)?;
-    let provider = record.header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("{run}: {why}")))?;
-    let source = Source { provider, profile: record.header.profile.clone() };
-    // A row that was tried again has several outcomes; the last one stands.
-    let mut last = vec![0; record.rows.len()];
-    for (number, line) in Lines::open(folder, run)?.enumerate() {
-        if let Line::Done(done) = line?
-            && let Some(last) = last.get_mut(done.row as usize)
-        {
-            *last = number;
+    let run = &run_named(folder, run)?;
+    let mut lines = Lines::open(folder, run)?;
+    let header = lines.header.clone();
+    let provider = header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("{run}: {why}")))?;
+    let source = Source { provider, profile: header.profile };
+    // A row that was tried again has several outcomes; the last one counts.
+    let mut last: Vec<u64> = Vec::new();
+    let mut number = 0;
+    while let Some(line) = lines.next().transpose()? {
+        number += 1;
+        if let Line::Done(done) = line {
+            *lines.row(&mut last, done.row)? = number;
         }
     }
     let mut live = app.out.live(&rows::BULK)?;
     let mut left = app.out.limit.unwrap_or(usize::MAX);
-    for (number, line) in Lines::open(folder, run)?.enumerate() {
+    for (line, number) in Lines::open(folder, run)?.zip(1..) {
         if let Line::Done(done) = line?
             && last.get(done.row as usize) == Some(&number)
-            && wanted.is_none_or(|wanted| wanted == done.outcome)
+            && (wanted.is_empty() || wanted.contains(&done.outcome))
             && left > 0
         {
             left -= 1;

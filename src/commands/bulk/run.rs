@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, tell_unused};
+use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, tell_unused};
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Survey, Trouble};
-use crate::bulk::journal::{Done, Header, Journal, Line, RunOptions};
+use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, this_boot};
 use crate::bulk::record::Record;
 use crate::bulk::sink::{self, Sink};
-use crate::bulk::{self, Ends, Options, Report, Summary, Verb};
+use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
 use crate::commands::lists::close;
 use crate::commands::password::generate;
 use crate::commands::prompt::confirm;
@@ -21,6 +21,7 @@ use crate::config::{Choice, Profile};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Mailbox, NewMailbox};
 use crate::output::{self, Cells, Live, Outcome, Progress, Row, Source, rows};
+use crate::provider::case::OnExisting;
 use crate::provider::{PasswordRule, Problem, Spec};
 
 /// How many problems of a file fit into an error; `mbx bulk check` shows all.
@@ -34,9 +35,20 @@ pub(super) struct Start<'a> {
     pub(super) verb: Verb,
     pub(super) file: &'a FileArgs,
     pub(super) generate: &'a GenerateArgs,
-    pub(super) already_is_fine: bool,
-    pub(super) adopts: bool,
+    pub(super) on_existing: OnExisting,
+    pub(super) missing_is_fine: bool,
     pub(super) flow: &'a FlowArgs,
+}
+
+/// How a run that has begun is taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The rows that are left are sent.
+    Resume,
+    /// The rows that failed are sent again as well.
+    Retry,
+    /// Rows in doubt are looked for, and nothing is sent.
+    Settle,
 }
 
 /// Begins a run.
@@ -60,31 +72,34 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         }
     }
     let mut input = file.open(app, verb)?;
-    let survey = input.survey(rules(verb, spec, allow_unverified, *generates, start.adopts))?;
+    let survey = input.survey(rules(verb, spec, allow_unverified, *generates, start.on_existing))?;
     accept(app, verb, &input, &survey)?;
     if survey.rows == 0 {
         app.out.note(&format!("{} has no rows", input.name));
         return app.out.all(&rows::BULK, Vec::<Row>::new()).await;
     }
-    if start.adopts && spec.rules.takes_password() && !app.out.format.is_json() {
-        app.out.note("mailboxes that are there keep their passwords; `mbx bulk passwd` sets them");
+    if start.on_existing == OnExisting::Update && spec.rules.takes_password() && !app.out.format.is_json() {
+        app.out.note("existing mailboxes keep their passwords; `mbx bulk passwd` sets them");
     }
     ask(app, verb, spec, &profile, survey.rows).await?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let header = Header {
+        format: FORMAT,
         run: new_name(),
+        boot: this_boot(),
         started: jiff::Timestamp::now(),
         verb,
         provider: profile.provider.to_string(),
         profile: profile.name.clone(),
+        account: account_mark(&profile),
         file: input.path.clone(),
         digest: survey.digest.clone(),
         rows: survey.rows,
         options: RunOptions {
             map: file.map.clone(),
             select: file.select(app),
-            already_is_fine: start.already_is_fine,
-            adopts: start.adopts,
+            on_existing: start.on_existing,
+            missing_is_fine: start.missing_is_fine,
             password_out: password_out.as_ref().map(absolute),
             sandbox: profile.sandbox.value,
         },
@@ -101,7 +116,8 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         }
         journal = Some(begun?);
     }
-    work(app, opened, start.flow, &header, Work { input, survey, journal, sink, record: None }).await
+    let all = Work { input, survey, journal, sink, record: None, only_looks: false };
+    work(app, opened, start.flow, &header, all).await
 }
 
 /// Asks before anything is changed, and says what it costs.
@@ -125,14 +141,14 @@ pub(super) fn rules(
     spec: &'static Spec,
     allow_unverified: bool,
     generates: bool,
-    adopts: bool,
+    on_existing: OnExisting,
 ) -> impl FnMut(&mut NewMailbox) -> Vec<Problem> {
-    let stand_in = SecretString::from("Stand-in-Passw0rd-20");
+    let stand_in = SecretString::from(STAND_IN);
     move |new| {
         if generates && new.password.is_none() && spec.rules.takes_password() {
             new.password = Some(stand_in.clone());
         }
-        match adopts {
+        match on_existing == OnExisting::Update {
             true => spec.new_or_change_problems(new, allow_unverified),
             false => verb.problems(spec, new, allow_unverified),
         }
@@ -187,18 +203,20 @@ struct Work {
     journal: Option<Journal>,
     sink: Option<Sink>,
     record: Option<Record>,
+    only_looks: bool,
 }
 
 async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work: Work) -> Result<()> {
-    let Work { input, survey, journal, sink, record } = work;
+    let Work { input, survey, journal, sink, record, only_looks } = work;
     let pace = opened.profile.pace.value;
     let options = Options {
         verb: header.verb,
         concurrency: pace.concurrency,
-        already_is_fine: header.options.already_is_fine,
-        adopts: header.options.adopts,
+        on_existing: header.options.on_existing,
+        missing_is_fine: header.options.missing_is_fine,
         max_failures: if flow.on_error == OnError::Stop { Some(1) } else { flow.max_failures },
         dry_run: app.dry_run,
+        only_looks,
         poll: if app.no_wait { Duration::ZERO } else { pace.poll },
     };
     let source = opened.source();
@@ -208,7 +226,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         progress: app.out.progress(doing(header.verb), Some(left.into())),
         result: Ok(()),
     });
-    let mut tell = |done: &Done, mailbox: Option<&Mailbox>| {
+    let mut report_row = |done: &Done, mailbox: Option<&Mailbox>| {
         let mut shown = shown.borrow_mut();
         shown.write(|live| live.push(&BulkRow { done, mailbox, source: &source }));
         shown.progress.advance(1);
@@ -216,7 +234,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
             shown.progress.fail();
         }
     };
-    let ends = Ends {
+    let io = RunIo {
         input: &input,
         size: (survey.rows, survey.domains),
         journal: journal.as_ref(),
@@ -238,7 +256,7 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
         }
     };
     let report = tokio::select! {
-        report = bulk::run(&opened.provider, ends, options, &mut tell) => report,
+        report = bulk::run(&opened.provider, io, options.clone(), &mut report_row) => report,
         never = flush => never,
     };
     let Shown { live, progress, result: shown } = shown.into_inner();
@@ -248,11 +266,11 @@ async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work:
     let mut report = report?;
     shown.and_then(|()| live.finish())?;
     if let (Some(path), false) = (&header.options.password_out, app.dry_run)
-        && let Err(error) = strike(app, path, header)
+        && let Err(error) = remove_unused(app, path, header)
     {
         report.stopped.get_or_insert(error);
     }
-    conclude(app, header, report)
+    conclude(app, header, &options, report)
 }
 
 /// What a run shows while it is under way.
@@ -282,41 +300,42 @@ fn doing(verb: Verb) -> &'static str {
     }
 }
 
-/// Takes the passwords out of the file that have become nobody's.
-fn strike(app: &App, path: &Path, Header { run, verb, .. }: &Header) -> Result<()> {
-    let gone = Record::settled(&folder(app)?, run, |done| done.wastes_password(*verb))?;
-    if gone.is_empty() { Ok(()) } else { sink::strike(path, &gone) }
+/// Takes the passwords out of the file that were certainly not used.
+fn remove_unused(app: &App, path: &Path, Header { run, .. }: &Header) -> Result<()> {
+    let unused = Record::settled(&folder(app)?, run, Done::wastes_password)?;
+    if unused.is_empty() { Ok(()) } else { sink::strike(path, &unused) }
 }
 
 /// Says what a run came to, with the exit code that tells scripts.
-fn conclude(app: &App, header: &Header, Report { summary, stopped }: Report) -> Result<()> {
+fn conclude(app: &App, header: &Header, options: &Options, Report { summary, stopped }: Report) -> Result<()> {
     let run = &header.run;
     let counts = words(&summary);
     let input = if header.file.is_none() { " < FILE" } else { "" };
     if let Some(mut error) = stopped {
         error.message = format!("{}; {counts}, {} left", error.message, summary.left);
         if !app.dry_run {
-            let way = format!("`mbx bulk resume {run}{input}` goes on");
+            let way = format!("`mbx bulk resume {run}{input}` resumes it");
             error.hint = Some(error.hint.take().map_or(way.clone(), |hint| format!("{hint}; then {way}")));
         }
         return Err(error);
     }
-    let failed = summary.failures(header.options.already_is_fine);
-    if failed > 0 {
-        let error = Error::new(Kind::Partial, format!("{failed} of {} rows failed: {counts}", header.rows));
-        return Err(error.hint(match (summary.of(Outcome::Failed), header.verb) {
-            (0, Verb::Delete) => "`--if-missing ok` is content with those that are not there".to_owned(),
-            (0, _) => "`--if-exists ok` takes those that exist as they are, `update` changes them".to_owned(),
-            _ => format!(
-                "`mbx bulk show {run} --only failed` shows them, `mbx bulk retry {run}{input}` tries them again"
-            ),
-        }));
+    if summary.failures(options.nothing_to_do_is_fine()) > 0 {
+        let error = Error::new(Kind::Partial, format!("{counts} (of {} rows)", header.rows));
+        return Err(match (summary.of(Outcome::Failed), header.verb) {
+            (0, Verb::Delete) => error.hint("add --if-missing ok to treat missing mailboxes as done"),
+            (0, _) => error.hint("add --if-exists ok to leave existing mailboxes as they are, or update to change them"),
+            _ if app.dry_run => error,
+            _ => error.hint(format!(
+                "`mbx bulk show {run} --only failed` shows the failed rows, `mbx bulk retry {run}{input}` sends them again"
+            )),
+        });
     }
     let unknown = summary.of(Outcome::Unknown);
     if unknown > 0 {
-        let message = format!("{unknown} of {} rows are unknown: {counts}", header.rows);
-        let hint =
-            format!("`mbx bulk show {run} --only unknown` shows them, `mbx bulk resume {run}{input}` looks again");
+        let message = format!("{counts} (of {} rows)", header.rows);
+        let hint = format!(
+            "`mbx bulk show {run} --only unknown` shows what is known, `mbx bulk settle {run}{input}` looks again"
+        );
         return Err(Error::new(Kind::Unknown, message).hint(hint).effect(Effect::Unknown));
     }
     let run = if app.dry_run { String::new() } else { format!(" (run {run})") };
@@ -327,12 +346,12 @@ fn conclude(app: &App, header: &Header, Report { summary, stopped }: Report) -> 
 fn words(summary: &Summary) -> String {
     let word = |outcome| match outcome {
         Outcome::Created => "created",
-        Outcome::Exists => "there before",
+        Outcome::Exists => "already existed",
         Outcome::Updated => "updated",
         Outcome::Unchanged => "unchanged",
         Outcome::Deleted => "deleted",
         Outcome::Scheduled => "scheduled",
-        Outcome::Absent => "not there",
+        Outcome::Absent => "did not exist",
         Outcome::Planned => "planned",
         Outcome::Failed => "failed",
         Outcome::Unknown => "unknown",
@@ -358,22 +377,30 @@ impl output::Record for BulkRow<'_> {
         cells.json("status", &mailbox.map(|mailbox| &mailbox.status));
         cells.text("error", done.error.as_deref());
         cells.text("message", done.message.as_deref());
+        cells.json("password_state", &done.password_state);
+        cells.json("notes", &done.notes);
         cells.text("provider", Some(source.provider.as_str()));
         cells.text("profile", Some(&source.profile));
     }
 }
 
-/// Goes on with a run; where `failed`, the rows that failed are tried again.
-pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result<()> {
+/// Takes a run up again.
+pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<()> {
     app.out.check_live(&rows::BULK)?;
-    if app.dry_run {
-        return Err(Error::new(Kind::Usage, "a run that has begun cannot be gone on with as a dry run")
-            .hint(format!("`mbx bulk show {}` shows what became of its rows", args.run)));
-    }
     let folder = folder(app)?;
+    let run = run_named(&folder, &args.run)?;
+    if app.dry_run {
+        return Err(Error::new(Kind::Usage, "a run that has begun cannot be resumed as a dry run")
+            .hint(format!("`mbx bulk show {run}` shows what became of its rows")));
+    }
     // Read once to refuse early, and held by its lock before anything is decided by it.
-    let header = Record::read(&folder, &args.run)?.header;
+    let header = Record::read(&folder, &run)?.header;
+    if header.format != FORMAT {
+        return Err(Error::new(Kind::Config, format!("run {run} was begun by another version of mbx"))
+            .hint("resume it with that version, or begin a new run with --if-exists ok"));
+    }
     let profile = profile_of(app, &header)?;
+    refuse_other_account(&header, &account_mark(&profile), args.allow_other_credential)?;
     let spec = adapters::spec(profile.provider);
     let path = match &header.file {
         Some(path) => path.to_string_lossy().into_owned(),
@@ -382,8 +409,8 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result
     let mut input =
         Input::open(&path, header.verb.columns(), header.options.map.clone(), header.options.select.clone())?;
     let generates = header.options.password_out.is_some();
-    let survey =
-        input.survey(rules(header.verb, spec, profile.allow_unverified.value, generates, header.options.adopts))?;
+    let rules = rules(header.verb, spec, profile.allow_unverified.value, generates, header.options.on_existing);
+    let survey = input.survey(rules)?;
     if survey.digest != header.digest {
         return Err(Error::new(
             Kind::Refused,
@@ -394,17 +421,43 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, failed: bool) -> Result
     accept(app, header.verb, &input, &survey)?;
     let opened = open(app, profile, &args.flow).await?;
     let journal = Journal::reopen(&folder, &header.run)?;
-    if failed {
+    journal.append(&Line::Resumed { resumed: jiff::Timestamp::now(), boot: this_boot() });
+    if how == Again::Retry {
         journal.append(&Line::Retry { retry: jiff::Timestamp::now() });
-        journal.commit().await?;
     }
+    journal.commit().await?;
     let record = Record::read(&folder, &header.run)?;
     let sink = match &header.options.password_out {
         Some(path) => Some(Sink::reopen(path, generate, &Record::settled(&folder, &header.run, Done::is_final)?)?),
         None => None,
     };
-    let all = Work { input, survey, journal: Some(journal), sink, record: Some(record) };
+    let only_looks = how == Again::Settle;
+    let all = Work { input, survey, journal: Some(journal), sink, record: Some(record), only_looks };
     work(app, opened, &args.flow, &header, all).await
+}
+
+/// Returns which account a profile works on, without its secret.
+fn account_mark(profile: &Profile) -> AccountMark {
+    let base_url = if profile.sandbox.value { None } else { profile.base_url.as_ref() };
+    let settings = profile.settings.iter().map(|(key, setting)| format!("{key}={}", setting.value));
+    let user = profile.user.as_ref().map(|user| format!("user={}", user.value));
+    AccountMark {
+        base_url: base_url.map(|url| url.value.clone()).unwrap_or_default(),
+        login: user.into_iter().chain(settings).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn refuse_other_account(header: &Header, now: &AccountMark, is_allowed: bool) -> Result<()> {
+    let begun = &header.account;
+    if is_allowed || begun == now {
+        return Ok(());
+    }
+    let differs = match begun.base_url == now.base_url {
+        true => format!("logged in as {:?}, and the profile now has {:?}", begun.login, now.login),
+        false => format!("at {:?}, and the profile now has {:?}", begun.base_url, now.base_url),
+    };
+    Err(Error::new(Kind::Refused, format!("run {} was begun on another account: {differs}", header.run))
+        .hint("set the profile up as it was; if it is the same account, add --allow-other-credential"))
 }
 
 /// Returns the profile that a run was begun with.

@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use super::Checked;
-use crate::error::Kind;
-use crate::model::NewMailbox;
+use super::case::{Case, Task, Verdict, Why};
+use crate::error::{Effect, Error, Kind};
+use crate::model::{NewMailbox, Outcome};
 use crate::provider::{Op, Provider, Spec};
 
 impl Checked {
@@ -51,6 +52,72 @@ impl Checked {
         allowed.map(|(_, words)| format!("`mbx {words} {}`", self.flags)).collect()
     }
 
+    /// Returns the error that a verdict is. `answered` is the last error of the provider.
+    pub(super) fn verdict_error(
+        &self,
+        verdict: &Verdict,
+        case: &Case,
+        (name, op): (&dyn Display, Op),
+        answered: Option<Error>,
+    ) -> Error {
+        let mut error = answered.unwrap_or_else(|| Error::new(Kind::Internal, "no request was sent"));
+        let done = participle(case.task());
+        match (verdict.outcome, verdict.why) {
+            (Outcome::Failed, Why::NotShown) => {
+                error.kind = Kind::Network;
+                error.effect = Effect::None;
+                error.message = format!("{name} was not {done}: the answer was lost, and a later look lacks it");
+                error.hint = Some("run the command again".to_owned());
+            }
+            (Outcome::Failed, Why::HeldOtherwise) => {
+                error.kind = Kind::Conflict;
+                error.effect = Effect::None;
+                error.message =
+                    format!("{name} is refused as existing, but no mailbox has it: an alias may hold the address");
+                error.hint = None;
+            }
+            (Outcome::Unknown, _) => return self.unknown_error(error, verdict, case, (name, op)),
+            _ => {}
+        }
+        self.complete_error(error, op, name)
+    }
+
+    /// Returns the error of something that may or may not have happened, with what is known and what to do next.
+    fn unknown_error(&self, mut error: Error, verdict: &Verdict, case: &Case, (name, op): (&dyn Display, Op)) -> Error {
+        let why = verdict.why;
+        error.kind = Kind::Unknown;
+        error.effect = Effect::Unknown;
+        error.message = format!("{}: {}", doubt(case.task(), name), reason(why));
+        let look = self.look_first(op, name);
+        error.hint = Some(match (case.task(), why, verdict.settles_at) {
+            (Task::SetPassword, ..) => "set the password again".to_owned(),
+            (Task::Create, Why::NotProven, _) if verdict.password.is_some() => {
+                format!("{look}; `mbx passwd {name} {}` sets a password that you know", self.flags)
+            }
+            (Task::Create, _, Some(time)) => {
+                let time = time.strftime("%H:%M UTC");
+                format!("{look}; if it does not show after {time}, it was not created")
+            }
+            _ => look,
+        });
+        self.complete_error(error, op, name)
+    }
+
+    /// Returns the error of a request that may have been carried out and that no look settles.
+    pub(super) fn lost_error(&self, mut error: Error, op: Op, subject: &dyn Display) -> Error {
+        error.kind = Kind::Unknown;
+        error.message = format!("{subject}: the request was sent and its answer was lost");
+        error.hint = Some(self.look_first(op, subject));
+        error
+    }
+
+    fn look_first(&self, op: Op, subject: &dyn Display) -> String {
+        match self.ways_to_look(op, &subject.to_string()).into_iter().next() {
+            Some(way) => format!("look before you repeat it: {way}"),
+            None => format!("look at {} before you repeat it", self.spec().title),
+        }
+    }
+
     /// Returns the next step, where there is one.
     pub(super) fn advice(&self, kind: Kind, op: Op, subject: &str) -> Option<String> {
         let (spec, flags) = (self.spec(), &self.flags);
@@ -76,6 +143,44 @@ impl Checked {
             _ => None,
         }
     }
+}
+
+/// Returns what was done to a thing, as the end of a sentence.
+fn participle(task: Task) -> &'static str {
+    match task {
+        Task::Create => "created",
+        Task::Finish | Task::Update | Task::SetPassword => "changed",
+        Task::Delete => "deleted",
+    }
+}
+
+/// Returns the sentence that says what is not known.
+pub(crate) fn doubt(task: Task, name: &dyn Display) -> String {
+    match task {
+        Task::SetPassword => format!("the password of {name} may be the old one or the new one"),
+        task => format!("it is not known whether {name} was {}", participle(task)),
+    }
+}
+
+/// Returns why something is not known.
+pub(crate) fn reason(why: Why) -> &'static str {
+    match why {
+        Why::NotShown => "the answer was lost, and no look showed it so far",
+        Why::NotProven => "the answer was lost; it is there, but nothing proves that this request created it",
+        Why::LookFailed => "the answer was lost, and looking failed as well",
+        Why::CannotLook => "the answer was lost, and this provider offers no way to look",
+        Why::Answered => "the answer was lost, and a repeat was refused",
+        Why::Shown | Why::LostEachTime | Why::NotSent | Why::HeldOtherwise => "the answers were lost each time",
+    }
+}
+
+/// Returns the note about a lost answer whose result a look showed.
+pub(super) fn found_out(verdict: &Verdict, case: &Case, name: &dyn Display) -> String {
+    let how = match (verdict.outcome, verdict.why) {
+        (Outcome::Deleted, _) => "it is gone",
+        _ => "a look found it done",
+    };
+    format!("the answer was lost when {name} was {}; {how}", participle(case.task()))
 }
 
 /// Returns the sentence for an operation that failed like this.

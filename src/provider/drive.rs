@@ -1,0 +1,180 @@
+//! Drives one case of one request: sends, looks and waits as the case asks, and turns its verdict into a result.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::case::{Answer, Case, Event, Found, Look, Made, OnExisting, Seen, Step, Task, Verdict, Why};
+use super::{Checked, Done, Op, words};
+use crate::error::{Effect, Error, Kind, Result};
+use crate::http;
+use crate::model::{Outcome, PasswordState, Stamp};
+
+/// How far apart two clocks may be, one that is wrong by an hour and one on summer time.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(2);
+
+/// The zones of the world: a time without one may be off by as much.
+const ZONES: SignedDuration = SignedDuration::from_hours(14);
+
+/// How far the edges of our request may be off: creation times often leave out what is beyond whole seconds.
+const EDGE: SignedDuration = SignedDuration::from_secs(3);
+
+/// How long after the loss a host may have finished the request.
+const LATE: SignedDuration = SignedDuration::from_secs(30);
+
+/// What became of one request.
+#[derive(Debug)]
+pub struct Settled<T> {
+    /// The outcome with the thing, or why there is none.
+    pub result: Result<(Outcome, Done<T>)>,
+    /// What is known of the password that was sent; `None` where it was certainly not used.
+    pub password: Option<PasswordState>,
+}
+
+/// Returns the event that the result of a request is.
+pub fn event_of<T>(result: &Result<T>, at: Timestamp) -> Event {
+    let Err(error) = result else { return Event::Answered(Answer::Done) };
+    match (error.effect, error.kind) {
+        (Effect::Unknown, _) => Event::Lost(at),
+        (Effect::Partial, _) => Event::Answered(Answer::Partial),
+        (Effect::None, Kind::Conflict) => Event::Answered(Answer::Exists),
+        (Effect::None, Kind::NotFound) => Event::Answered(Answer::Absent),
+        (Effect::None, Kind::Network | Kind::Interrupted | Kind::Terminated) => Event::NotSent,
+        (Effect::None, _) => Event::Answered(Answer::Refused),
+    }
+}
+
+/// Compares a creation time with a request that left at `sent` and whose answer was lost at `lost`. `clock` is how far
+/// the server's clock is ahead of ours, at least and at most.
+pub(super) fn made(
+    created: Option<&Stamp>,
+    (sent, lost, now): (Timestamp, Timestamp, Timestamp),
+    clock: Option<(SignedDuration, SignedDuration)>,
+) -> Made {
+    let Some(created) = created else { return Made::Untold };
+    let (time, zones) = match (created.instant(), created.sort_key()) {
+        (Some(instant), _) => (instant, SignedDuration::ZERO),
+        (None, Some(seconds)) => match Timestamp::from_second(seconds) {
+            Ok(time) => (time, ZONES),
+            Err(_) => return Made::Untold,
+        },
+        (None, None) => return Made::Untold,
+    };
+    let (least, most) = clock.unwrap_or_default();
+    let earlier = |at: Timestamp, by: SignedDuration| time.duration_since(at) < -by;
+    let later = |at: Timestamp, by: SignedDuration| time.duration_since(at) > by;
+    if earlier(sent, zones + CLOCKS - least) {
+        Made::Before
+    } else if later(now, zones + EDGE + most) {
+        Made::Untold
+    } else if later(lost, zones + CLOCKS + LATE + most) {
+        Made::After
+    } else if clock.is_none() || !zones.is_zero() {
+        Made::Untold
+    } else if !earlier(sent, EDGE - least) && !later(lost, LATE + most) {
+        Made::During
+    } else {
+        Made::Near
+    }
+}
+
+/// One request of one thing, as a case drives it.
+#[async_trait]
+pub(super) trait Request: Sync {
+    /// What the request is about: a mailbox, an alias, what became of a removal.
+    type Thing: Send;
+
+    /// Returns the address or name, and the operation that errors name.
+    fn subject(&self) -> (&(dyn Display + Sync), Op);
+
+    /// Returns the thing as far as it is known without a look.
+    fn bare(&self) -> Self::Thing;
+
+    /// Looks for the thing.
+    async fn look(&self, case: &Case) -> Result<Option<(Seen, Self::Thing)>>;
+
+    /// Sends the request of a task.
+    async fn send(&self, task: Task) -> Result<Done<Self::Thing>>;
+}
+
+impl<T> Settled<T> {
+    /// Returns the thing alone.
+    pub fn done(self) -> Result<Done<T>> {
+        self.result.map(|(_, done)| done)
+    }
+}
+
+impl Checked {
+    /// Drives a case to its end.
+    pub(super) async fn drive<R: Request>(&self, mut case: Case, request: R) -> Settled<R::Thing> {
+        let (name, op) = request.subject();
+        let mut shown = None;
+        let mut answer: Option<Result<Done<R::Thing>>> = None;
+        let mut step = case.begin(http::now());
+        let verdict = loop {
+            step = match step {
+                Step::Finish(verdict) => break verdict,
+                Step::Send if case.is_doubted() && !self.may_repeat() => {
+                    break Verdict::unknown(&case, Why::LostEachTime);
+                }
+                Step::Send => {
+                    case.send(http::now());
+                    let result = request.send(case.task()).await;
+                    let event = event_of(&result, http::now());
+                    answer = Some(result);
+                    case.on(event)
+                }
+                Step::Look(not_before) => {
+                    self.wait_until(not_before).await;
+                    let at = http::now();
+                    let found = match request.look(&case).await {
+                        Ok(Some((seen, thing))) => {
+                            shown = Some(thing);
+                            Found::There(seen)
+                        }
+                        Ok(None) => Found::Missing,
+                        // Nothing was sent, and the request would fail the same way.
+                        Err(error) if case.attempts() == 0 && fails_everything(error.kind) => {
+                            let error = self.complete_error(error, op, name);
+                            return Settled { result: Err(error), password: None };
+                        }
+                        Err(_) => Found::Incomplete,
+                    };
+                    case.on(Event::Looked(Look { at, as_of: None, found }))
+                }
+            };
+        };
+        let (outcome, password) = (verdict.outcome, verdict.password);
+        let result = match (answer, outcome) {
+            (Some(Ok(done)), _) => Ok((outcome, done)),
+            (answer, Outcome::Failed | Outcome::Unknown | Outcome::Absent) => {
+                Err(self.verdict_error(&verdict, &case, (name, op), answer.and_then(Result::err)))
+            }
+            (answer, Outcome::Exists) if case.on_existing() == OnExisting::Fail => {
+                let conflict = answer.and_then(Result::err).filter(|error| error.kind == Kind::Conflict);
+                let conflict = conflict.unwrap_or_else(|| Error::new(Kind::Conflict, ""));
+                Err(self.complete_error(conflict, op, name))
+            }
+            (_, Outcome::Exists | Outcome::Unchanged) => Ok((outcome, shown.unwrap_or_else(|| request.bare()).into())),
+            (_, outcome) => {
+                let note = words::found_out(&verdict, &case, name);
+                Ok((outcome, Done::from(shown.unwrap_or_else(|| request.bare())).assumed().note(note)))
+            }
+        };
+        Settled { result, password }
+    }
+
+    async fn wait_until(&self, time: Timestamp) {
+        let wait = Duration::try_from(time.duration_since(http::now())).unwrap_or_default();
+        if self.waits() && !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Returns whether whatever is sent next would fail in the same way.
+fn fails_everything(kind: Kind) -> bool {
+    matches!(kind, Kind::Auth | Kind::Config | Kind::Network | Kind::RateLimited | Kind::Interrupted | Kind::Terminated)
+}
