@@ -200,7 +200,7 @@ pub(crate) async fn a_missing_mailbox_is_not_found(ctx: Ctx) {
 pub(crate) async fn a_deleted_mailbox_is_gone_or_said_to_end(ctx: Ctx) {
     ctx.create(ADA).await;
     ctx.create("bob@example.com").await;
-    match ctx.provider.delete_mailbox(&at(ADA)).await.expect("it is deleted") {
+    match ctx.provider.delete_mailbox(&at(ADA)).await.expect("it is deleted").value {
         Removal::Done(_) => {
             assert_eq!(ctx.listed("example.com").await, ["bob@example.com"]);
             assert_kind(ctx.provider.get_mailbox(&at(ADA)).await, Kind::NotFound);

@@ -87,7 +87,7 @@ async fn archived_mailboxes_are_listed_by_the_box_and_not_by_mbx() {
     let ctx = context().await;
     ctx.create("ada@example.com").await;
     let removal = ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is removed");
-    assert_eq!(removal, Removal::Done(Some("the mail is kept on the box")));
+    assert_eq!(removal.value, Removal::Done(Some("the mail is kept on the box")));
     let (_, body) = ask(&ctx, Method::GET, "/mail/users?format=json", BASIC, None).await;
     assert!(body.contains("\"mailbox\": \"/home/user-data/mail/mailboxes/example.com/ada\""), "{body}");
     assert_eq!(ctx.listed("example.com").await, Vec::<String>::new());
