@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Call, Http, Method, Reply};
+use crate::http::{Http, Method};
 use crate::model::{
     Address, Alias, AliasSource, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal, Status,
 };
@@ -24,8 +24,8 @@ use crate::provider::{
     any_address,
 };
 use wire::{
-    Told, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireSetPassword, WireSetQuota,
-    WireSuspension, alias_from, domain_from, with_quota,
+    Told, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireQuotaSet, WireSetPassword,
+    WireSetQuota, WireSuspension, alias_from, domain_from, with_quota,
 };
 
 pub(super) use wire::judge;
@@ -123,12 +123,15 @@ impl Emboux {
 
     /// Sends what concerns one mailbox. Whether paths regard case is not documented: where the lower case is not found,
     /// the spelling that the list shows is tried, so that nothing which is there is called missing.
-    async fn on<'s>(&'s self, address: &Address, call: impl Fn(&str) -> Call<'s> + Send + Sync) -> Result<Reply> {
-        let lower = address.lower();
-        match call(&lower).reply().await {
-            Err(missing) if missing.kind == Kind::NotFound => match self.listed(address).await?.address.to_string() {
-                same if same == lower => Err(missing),
-                other => call(&other).reply().await,
+    async fn on<R, Call>(&self, address: &Address, call: impl Fn(Address) -> Call) -> Result<R>
+    where
+        Call: Future<Output = Result<R>>,
+    {
+        let lower = Address::told(&address.lower());
+        match call(lower.clone()).await {
+            Err(missing) if missing.kind == Kind::NotFound => match self.listed(address).await?.address {
+                same if same.as_str() == lower.as_str() => Err(missing),
+                listed => call(listed).await,
             },
             result => result,
         }
@@ -190,18 +193,23 @@ impl Provider for Emboux {
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
         let Some(quota) = change.quota else { return Err(Error::unsupported(Op::SetNames.phrase(), NO_NAMES)) };
         let body = WireSetQuota { quota_mb: quota.0 / MEGABYTE };
-        let call = |email: &str| self.http.write(Method::PUT, &["users", email, "quota"]).body(&body);
-        let quota = self.on(address, call).await?.json().map_err(|error| error.effect(Effect::Unknown))?;
-        Ok(with_quota(Mailbox { status: Status::Active, ..Mailbox::at(address.clone()) }, quota).into())
+        let call = |stored: Address| {
+            let call = self.http.write(Method::PUT, &["users", stored.as_str(), "quota"]).body(&body);
+            async move { Ok((call.json::<WireQuotaSet>().await?, stored)) }
+        };
+        let (WireQuotaSet { quota_mb }, stored) = self.on(address, call).await?;
+        let mailbox = Mailbox { status: Status::Active, ..Mailbox::at(stored) };
+        Ok(with_quota(mailbox, WireQuota { quota_mb: Some(quota_mb) }).into())
     }
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let body = WireSetPassword { password: password.expose_secret() };
-        self.on(address, |email| self.http.write(Method::PUT, &["users", email]).body(&body)).await.map(|_| ().into())
+        let call = |stored: Address| self.http.write(Method::PUT, &["users", stored.as_str()]).body(&body).done();
+        Ok(self.on(address, call).await?.into())
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
-        self.on(address, |email| self.http.write(Method::DELETE, &["users", email])).await?;
+        self.on(address, |stored| self.http.write(Method::DELETE, &["users", stored.as_str()]).done()).await?;
         Ok(Removal::Done(None).into())
     }
 

@@ -6,6 +6,7 @@ mod known;
 mod litemail;
 mod mailinabox;
 mod qboxmail;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

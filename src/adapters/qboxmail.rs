@@ -107,11 +107,11 @@ impl Qboxmail {
         Qboxmail { http, customer_code, codes: Arc::default(), known: Known::default() }
     }
 
-    /// Makes a resource, and returns it with its code as far as the host tells them: activation is queued, and until it
-    /// is done a resource may answer 404 (docs: errors-retries).
+    /// Makes a resource, and returns its code and, where it can be read already, the resource: activation is queued, and
+    /// until it is done a resource may answer 404 (docs: errors-retries).
     async fn make(&self, path: &[&str], body: Value) -> Result<(Option<WireResource>, Option<String>)> {
         let reply = self.http.write(Method::POST, path).body(&asked(body)).reply().await?;
-        let Some(code) = code_from(&reply)? else { return Ok((None, None)) };
+        let code = code_from(&reply)?;
         Ok((self.one(&[path, &[&code]].concat()).await.unwrap_or(None), Some(code)))
     }
 

@@ -131,13 +131,24 @@ impl<'h> Call<'h> {
         Ok(String::from_utf8_lossy(&self.reply().await?.body).into_owned())
     }
 
-    /// Sends; any success will do, with any body or none.
+    /// Sends what is answered with no more than an acknowledgement: an empty body, or an object that the adapter's judge
+    /// accepts. Anything else does not show that the request was carried out.
     pub async fn done(self) -> Result<()> {
-        self.reply().await.map(drop)
+        let reply = self.answer().await?;
+        if reply.is_acknowledgement() {
+            return Ok(());
+        }
+        let mut error = self.odd("(an answer that does not confirm the request)".to_owned());
+        error.http_status = Some(reply.status.as_u16());
+        Err(error)
     }
 
     /// Sends, and returns the answer once the adapter's judge has found nothing wrong with it.
     pub async fn reply(self) -> Result<Reply> {
+        self.answer().await
+    }
+
+    async fn answer(&self) -> Result<Reply> {
         self.send(|call, response| call.whole(response, Vec::new()).boxed()).await
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::Redactor;
@@ -59,6 +59,15 @@ impl Reply {
             return "(an HTML page)".to_owned();
         }
         if text.starts_with(['{', '[']) { String::new() } else { text.to_owned() }
+    }
+
+    /// Returns true when the body says no more than that a request was carried out: it is empty, `null`, `true` or an
+    /// object.
+    pub fn is_acknowledgement(&self) -> bool {
+        match self.body.trim_ascii() {
+            b"" | b"null" | b"true" => true,
+            body => body.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+        }
     }
 
     /// Returns true when the body is a page for people.

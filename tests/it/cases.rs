@@ -126,6 +126,32 @@ pub(crate) async fn every_cell_of_the_matrix_is_true(ctx: Ctx) {
     }
 }
 
+pub(crate) async fn a_success_that_reports_an_error_confirms_nothing(ctx: Ctx) {
+    for op in Op::ALL.into_iter().filter(|op| ctx.can(*op)) {
+        for body in [r#"{"detail":"no"}"#, r#"{"error":"no"}"#, r#"{"success":false}"#, "gone"] {
+            let fresh = Ctx::new(ctx.id).await;
+            if op != Op::DeleteDomain {
+                fresh.create(ADA).await;
+            }
+            // What is to be deleted is made first.
+            let made_first = usize::from(matches!(op, Op::DeleteAlias | Op::DeleteCredential));
+            let answer = Answer::Raw { status: 200, headers: Vec::new(), body: body.into() };
+            for (method, skip) in
+                [(Method::POST, made_first), (Method::PUT, 0), (Method::PATCH, 0), (Method::DELETE, 0)]
+            {
+                fresh.sandbox.fault(Fault::instead(method, "/", answer.clone()).skip(skip));
+            }
+            fresh.sandbox.take_seen();
+            let done = call(fresh.bare().as_ref(), &fresh, op).await;
+            if fresh.sandbox.take_seen().iter().all(|request| request.method == Method::GET) {
+                continue;
+            }
+            let error = assert_kind(done, Kind::Provider);
+            assert_eq!(error.effect, Effect::Unknown, "{op:?}, answered with {body}: {error:?}");
+        }
+    }
+}
+
 pub(crate) async fn an_unverified_operation_is_off_by_default(ctx: Ctx) {
     // Deleting an alias begins with making one, which may be allowed and then needs its mailbox.
     if ctx.can(Op::CreateMailbox) {
@@ -200,7 +226,7 @@ pub(crate) async fn a_missing_mailbox_is_not_found(ctx: Ctx) {
 pub(crate) async fn a_deleted_mailbox_is_gone_or_said_to_end(ctx: Ctx) {
     ctx.create(ADA).await;
     ctx.create("bob@example.com").await;
-    match ctx.provider.delete_mailbox(&at(ADA)).await.expect("it is deleted") {
+    match ctx.provider.delete_mailbox(&at(ADA)).await.expect("it is deleted").value {
         Removal::Done(_) => {
             assert_eq!(ctx.listed("example.com").await, ["bob@example.com"]);
             assert_kind(ctx.provider.get_mailbox(&at(ADA)).await, Kind::NotFound);

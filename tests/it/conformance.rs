@@ -22,6 +22,7 @@ macro_rules! all_cases {
             good_credentials_name_an_account,
             wrong_credentials_are_refused_as_such,
             every_cell_of_the_matrix_is_true,
+            a_success_that_reports_an_error_confirms_nothing,
             an_unverified_operation_is_off_by_default,
             an_empty_domain_lists_nothing,
             a_created_mailbox_is_returned_listed_and_read,

@@ -139,7 +139,7 @@ async fn every_request_of_the_adapter_is_a_recorded_one() {
     assert_asked(&ctx, "users.list.json.after_remove", all.map(drop));
     assert_asked(&ctx, "users.list.json.after_remove", p.get_mailbox(&at("alice@example.com")).await.map(drop));
     let new = pairs(&recorded("users.password.ok2")["form"])["password"].clone().into();
-    assert_asked(&ctx, "users.password.ok2", p.set_password(&at("Alice@example.com"), &new).await);
+    assert_asked(&ctx, "users.password.ok2", p.set_password(&at("Alice@example.com"), &new).await.map(drop));
     for (exchange, address, change) in [
         ("users.quota.set.ok_1G", "q2@example.com", quota(1 << 30)),
         ("users.quota.set.ok_0", "q2@example.com", quota(0)),
@@ -322,7 +322,7 @@ async fn call(ctx: &Ctx, method: &Method, path: &str) -> Result<()> {
         ("GET", "/mail/users") => p.list_mailboxes(None).try_collect::<Vec<_>>().await.map(drop),
         ("POST", "/mail/users/add") => p.create_mailbox(&ctx.mailbox("new@example.com")).await.map(drop),
         ("POST", "/mail/users/remove") => p.delete_mailbox(&alice).await.map(drop),
-        ("POST", "/mail/users/password") => p.set_password(&alice, &PASSWORD.into()).await,
+        ("POST", "/mail/users/password") => p.set_password(&alice, &PASSWORD.into()).await.map(drop),
         ("POST", "/mail/users/quota") => p.update_mailbox(&alice, &quota(1 << 30)).await.map(drop),
         ("GET", "/mail/users/privileges") => p.check_account().await.map(drop),
         ("POST", "/mail/users/privileges/add") => p.update_mailbox(&alice, &admin(true)).await.map(drop),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::MEGABYTE;
+use crate::adapters::words::{contradiction, said};
 use crate::error::Kind;
 use crate::http::{Failure, Reply};
 use crate::model::{Address, Alias, AliasSource, Domain, DomainName, Extra, Mailbox, Quota, Stamp, Status};
@@ -48,6 +49,12 @@ pub(super) struct WireSetPassword<'a> {
 #[derive(Deserialize)]
 pub(super) struct WireQuota {
     pub(super) quota_mb: Option<u64>,
+}
+
+/// The answer to a new quota; without the number it would not confirm anything.
+#[derive(Deserialize)]
+pub(super) struct WireQuotaSet {
+    pub(super) quota_mb: u64,
 }
 
 #[derive(Serialize)]
@@ -127,24 +134,8 @@ pub(super) fn alias_from(alias: WireAlias) -> Alias {
     }
 }
 
-/// Reads `detail`: a text, or FastAPI's list of `{loc, msg, type}`, or nothing at all.
-fn detail(reply: &Reply) -> String {
-    match reply.member("detail") {
-        Some(Value::String(text)) => text,
-        Some(Value::Array(items)) => {
-            let problem = |item: &Value| {
-                let place =
-                    item["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str).unwrap_or("request");
-                format!("{place}: {}", item["msg"].as_str().unwrap_or("not accepted"))
-            };
-            items.iter().map(problem).collect::<Vec<_>>().join("; ")
-        }
-        _ => reply.words(),
-    }
-}
-
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
-    let failure = Failure::by_status(reply, || detail(reply))?;
+    let Some(failure) = Failure::by_status(reply, || said(reply)) else { return contradiction(reply) };
     let text = failure.message.to_lowercase();
     let kind = match reply.status.as_u16() {
         // 403 stands for all three (docs: errors); only the text tells them apart.

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Hybridbox;
-use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meaning, words};
+use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meaning};
+use crate::adapters::words::words;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Failure, Method};
 use crate::model::{Address, Mailbox, NewMailbox};

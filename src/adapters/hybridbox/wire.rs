@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::adapters::words::{contradiction, said};
 use crate::error::{Effect, Error, Kind};
 use crate::http::{Failure, Page, Reply};
 use crate::model::{
@@ -242,28 +243,6 @@ pub(super) fn credential_from(credential: WireCredential) -> Credential {
     }
 }
 
-/// Reads the words of an error, whose shape no page shows: a text, an object that holds one, perhaps with a code, or a
-/// list of either. FastAPI's `{loc, msg}` is among them.
-pub(super) fn words(value: &Value) -> Option<String> {
-    let said = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Array(items) => items.iter().filter_map(words).collect::<Vec<_>>().join("; "),
-        Value::Object(map) => {
-            let first = |names: &[&str]| names.iter().find_map(|name| words(map.get(*name)?));
-            let code = first(&["code", "error_code"]);
-            let place = map.get("loc").and_then(|loc| words(loc.as_array()?.last()?));
-            match (first(&["message", "msg", "detail", "error"]), code, place) {
-                (Some(said), _, Some(place)) => format!("{place}: {said}"),
-                (Some(said), Some(code), None) => format!("{said} ({code})"),
-                (said, code, _) => said.or(code)?,
-            }
-        }
-        Value::Null | Value::Bool(_) => return None,
-    };
-    (!said.is_empty()).then_some(said)
-}
-
 /// Lets the words decide where the status alone may mean several things: no page lists statuses or codes.
 pub(super) fn meaning(failure: Failure, status: u16) -> Failure {
     let text = failure.message.to_lowercase().replace('_', " ");
@@ -277,8 +256,10 @@ pub(super) fn meaning(failure: Failure, status: u16) -> Failure {
 }
 
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
-    let told = || reply.json().ok().and_then(|body| words(&body)).unwrap_or_else(|| reply.words());
-    Some(meaning(Failure::by_status(reply, told)?, reply.status.as_u16()))
+    match Failure::by_status(reply, || said(reply)) {
+        Some(failure) => Some(meaning(failure, reply.status.as_u16())),
+        None => contradiction(reply),
+    }
 }
 
 /// Gives a 404 the words of a look-up that found nothing; other errors stay.

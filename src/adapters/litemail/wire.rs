@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::adapters::words::{contradiction, said};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Failure, Page, Reply};
 use crate::model::{Address, DnsRecord, Domain, DomainName, Mailbox, NewMailbox, Stamp, Status};
@@ -153,23 +154,11 @@ fn status_of(row: &WireRow) -> Status {
     }
 }
 
-/// Reads a text, a list of texts, or an object with such a `message`; nothing else, for it may hold secrets.
-fn words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(words).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
-        Value::Object(map) => map.get("message").map(words).unwrap_or_default(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
-    }
-}
-
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     // The body repeats the status, and may be the only one to tell of an error: the stricter one holds.
     let inner = reply.member("status").as_ref().and_then(count).and_then(|status| u16::try_from(status).ok());
     let status = reply.status.as_u16().max(inner.filter(|&status| status >= 400).unwrap_or_default());
-    let told = |name: &&str| reply.member(name).as_ref().map(words).filter(|text| !text.is_empty());
-    let message = || ["message", "errors", "error"].iter().find_map(told).unwrap_or_else(|| reply.words());
-    let failure = Failure::of_status(status, message)?;
+    let Some(failure) = Failure::of_status(status, || said(reply)) else { return contradiction(reply) };
     let text = failure.message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let kind = match status {

@@ -4,7 +4,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Effect, Kind, Result};
+use crate::adapters::words::{contradiction, said};
+use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Call, Failure, Page, Reply};
 use crate::model::{
     Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Extra, Mailbox, NewDomain, NewMailbox, Quota, Stamp,
@@ -147,15 +148,18 @@ pub(super) async fn envelope(call: Call<'_>) -> Result<Option<WireList>> {
     }
 }
 
-/// Returns the code of what was just made: from the body, else from `Location`, a code, path or URL.
-pub(super) fn code_from(reply: &Reply) -> Result<Option<String>> {
-    let told = if reply.body.is_empty() { Ok(None) } else { reply.json().map(|made: WireMade| made.resource_code) };
-    let location = reply.headers.get("location").and_then(|value| value.to_str().ok());
-    match (told, location.and_then(|text| text.rsplit('/').find(|part| !part.is_empty()))) {
-        (Ok(Some(code)), _) => Ok(Some(code)),
-        (_, Some(code)) => Ok(Some(code.to_owned())),
-        (told, None) => told.map_err(|error| error.effect(Effect::Unknown)),
-    }
+/// Returns the code of what was just made: from the body, else from `Location`, a code, path or URL. Without a code
+/// nothing shows that it was made, so it is to be looked up by its name.
+pub(super) fn code_from(reply: &Reply) -> Result<String> {
+    let made: Option<WireMade> = reply.json().ok();
+    let location = || reply.headers.get("location")?.to_str().ok()?.rsplit('/').find(|part| !part.is_empty());
+    let code = made.and_then(|made| made.resource_code).or_else(|| location().map(str::to_owned));
+    code.filter(|code| !code.is_empty()).ok_or_else(|| {
+        let mut error = Error::new(Kind::Provider, "");
+        error.http_status = Some(reply.status.as_u16());
+        error.provider_message = Some("(an answer that does not name what was made)".to_owned());
+        error.effect(Effect::Unknown)
+    })
 }
 
 pub(super) fn mailbox_from(resource: WireResource, domain: &DomainName) -> Mailbox {
@@ -216,29 +220,9 @@ pub(super) fn records_from(domain: &WireResource) -> Vec<DnsRecord> {
     records
 }
 
-/// Returns the texts in a value: one, or a list of them, or `{field, description}`.
-fn texts(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(texts).collect::<Vec<_>>().join("; "),
-        Value::Object(map) if map.contains_key("description") => {
-            format!("{} {}", texts(&value["field"]), texts(&value["description"])).trim().to_owned()
-        }
-        Value::Object(map) => map.iter().map(|(f, v)| format!("{f} {}", texts(v))).collect::<Vec<_>>().join("; "),
-        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
-    }
-}
-
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let status = reply.status.as_u16();
-    let told = |key: &str| reply.member(key).map(|value| texts(&value)).filter(|text| !text.is_empty());
-    // `errors` says what is wrong, and `message` next to it only that something is.
-    let message = || ["errors", "full_messages", "message", "error", "detail"].iter().find_map(|key| told(key));
-    let failure = Failure::by_status(reply, || message().unwrap_or_else(|| reply.words()));
-    let Some(failure) = failure else {
-        let words = "(an HTML page)".to_owned();
-        return reply.is_html().then_some(Failure { kind: Kind::Provider, message: words });
-    };
+    let Some(failure) = Failure::by_status(reply, || said(reply)) else { return contradiction(reply) };
     let text = failure.message.to_lowercase();
     // Names of fields, such as outbound_limit, are no words of the sentence.
     let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');

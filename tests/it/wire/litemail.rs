@@ -38,7 +38,7 @@ fn value(sample: &str) -> Value {
 async fn the_documented_assignment_is_read() {
     let ctx = ctx().await;
     answer_with(&ctx, Method::POST, "/v1/mailboxes/assign", 201, ASSIGN);
-    let made = ctx.provider.create_mailbox(&ctx.mailbox("Ada@example.org")).await.expect("the sample is read");
+    let made = ctx.provider.create_mailbox(&ctx.mailbox("Ada@example.org")).await.expect("the sample is read").value;
     assert_eq!(made.address, at("ada@example.org"));
     assert_eq!((made.id.as_deref(), made.status), (Some("mb_1"), Status::Pending));
     // A full name is not split: where the first name ends is anybody's guess.
@@ -318,8 +318,8 @@ async fn a_removal_is_scheduled_whatever_the_answer_holds() {
     };
     let ctx = ctx().await;
     ctx.create("ada@example.com").await;
-    assert_eq!(on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled")), None);
-    let again = on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled again"));
+    assert_eq!(on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled").value), None);
+    let again = on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled again").value);
     assert_eq!(again, Some(Stamp::told("2026-02-04T09:00:00.000Z")));
     for answer in [Answer::status(204), Answer::status(200), Answer::status(202)] {
         ctx.sandbox.fault(Fault::instead(Method::DELETE, "/v1/mailboxes/", answer).times(1));
