@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Redactor;
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A whole answer: status, headers and a bounded body.
 pub struct Reply {
@@ -113,7 +113,9 @@ impl Failure {
             403 => Kind::Denied,
             404 | 410 => Kind::NotFound,
             405 | 501 => Kind::Unsupported,
-            408 | 429 => Kind::RateLimited,
+            // The server gave up waiting for the rest of the request; a proxy says so after the work was done, too.
+            408 => Kind::Network,
+            429 => Kind::RateLimited,
             409 => Kind::Conflict,
             400..=499 => Kind::Invalid,
             _ => Kind::Provider,
@@ -126,20 +128,20 @@ impl Failure {
         Failure { kind, ..self }
     }
 
-    pub(super) fn into_error(self, reply: &Reply, is_write: bool, redactor: &Redactor) -> Error {
+    pub(super) fn into_error(self, reply: &Reply, redactor: &Redactor) -> Error {
         let mut error = Error::new(self.kind, "");
         error.http_status = Some(reply.status.as_u16());
         error.retry_after = reply.retry_after();
         let words = match reply.headers.get("location") {
-            Some(_) if reply.status.is_redirection() => "(a redirect, which is never followed)".to_owned(),
+            Some(target) if reply.status.is_redirection() => {
+                // A query may hold what nobody else is to see.
+                let target = String::from_utf8_lossy(target.as_bytes());
+                let target = target.split(['?', '#']).next().unwrap_or_default();
+                format!("(a redirect to {}, which is never followed)", redactor.excerpt(target))
+            }
             _ => redactor.excerpt(&self.message),
         };
         error.provider_message = (!words.is_empty()).then_some(words);
-        // A server that broke down may have done its work before; one that refuses with a 4xx has not.
-        let refused = reply.status.is_redirection() || reply.status.is_client_error();
-        if is_write && self.kind == Kind::Provider && !refused {
-            error.effect = Effect::Unknown;
-        }
         error
     }
 }

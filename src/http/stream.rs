@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::array::ITEM_MAX;
 use super::call::BODY;
+use super::verdict::Failed;
 use super::{Call, Items, Listing};
 use crate::error::Result;
 
@@ -42,7 +43,7 @@ impl<'h> Call<'h> {
                     let more = list.next(&self, &mut ready, BATCH).await;
                     // What came before something went wrong has come.
                     yield ready;
-                    if !more? {
+                    if !more.map_err(|failed| failed.error)? {
                         break;
                     }
                 }
@@ -52,7 +53,7 @@ impl<'h> Call<'h> {
     }
 
     /// Reads an answer until its first item is there: returns that, and the list from which the others come.
-    async fn open<T: DeserializeOwned>(&self, response: Response) -> Result<(Vec<T>, Option<List>)> {
+    async fn open<T: DeserializeOwned>(&self, response: Response) -> Result<(Vec<T>, Option<List>), Failed> {
         let is_success = response.status().is_success();
         let mut list = List { response, items: Items::default(), waited: Duration::ZERO, size: 0 };
         let mut head = Vec::new();
@@ -73,7 +74,8 @@ impl<'h> Call<'h> {
             let more = list.next(self, &mut first, 1).await?;
             return Ok((first, more.then_some(list)));
         }
-        Ok((self.whole(list.response, head).await?.json()?, None))
+        let reply = self.whole(list.response, head).await?;
+        Ok((reply.json()?, None))
     }
 }
 
@@ -89,16 +91,21 @@ struct List {
 
 impl List {
     /// Reads what is there, or waits for it: `max` items at most, at least one. Returns false at the end of the list.
-    async fn next<T: DeserializeOwned>(&mut self, call: &Call<'_>, ready: &mut Vec<T>, max: usize) -> Result<bool> {
+    async fn next<T: DeserializeOwned>(
+        &mut self,
+        call: &Call<'_>,
+        ready: &mut Vec<T>,
+        max: usize,
+    ) -> Result<bool, Failed> {
         let status = self.response.status().as_u16();
-        let odd = |words: String| {
-            let mut error = call.odd(words);
-            error.http_status = Some(status);
-            error
+        let unreadable = |words: String| {
+            let mut failed = call.unreadable_answer(words);
+            failed.error.http_status = Some(status);
+            failed
         };
         loop {
             while ready.len() < max
-                && let Some(item) = self.items.read().map_err(odd)?
+                && let Some(item) = self.items.read().map_err(unreadable)?
             {
                 ready.push(item);
             }
@@ -107,13 +114,13 @@ impl List {
             }
             match self.piece(call).await? {
                 Some(piece) => self.items.push(&piece),
-                None => return self.items.end().map(|()| false).map_err(odd),
+                None => return self.items.end().map(|()| false).map_err(unreadable),
             }
         }
     }
 
     /// Returns the next bytes, whatever their number.
-    async fn piece(&mut self, call: &Call<'_>) -> Result<Option<Bytes>> {
+    async fn piece(&mut self, call: &Call<'_>) -> Result<Option<Bytes>, Failed> {
         let patience = BODY + ITEM_WAIT.saturating_mul(u32::try_from(self.items.count()).unwrap_or(u32::MAX));
         while self.waited < patience {
             let began = Instant::now();
@@ -123,11 +130,11 @@ impl List {
                 let piece = piece.map_err(|error| call.lost(error))?;
                 self.size += piece.as_ref().map_or(0, Bytes::len);
                 if self.size > LIST_MAX {
-                    return Err(call.odd(format!("the list is longer than {} MiB", LIST_MAX >> 20)));
+                    return Err(call.unreadable_answer(format!("the list is longer than {} MiB", LIST_MAX >> 20)));
                 }
                 return Ok(piece);
             }
         }
-        Err(call.maybe_done(format!("the list was not complete after {patience:?} of waiting")))
+        Err(call.error_after_send(format!("the list was not complete after {patience:?} of waiting")))
     }
 }

@@ -59,16 +59,18 @@ fn a_ca_file_without_a_certificate_is_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn an_error_names_its_causes_and_no_query() {
+async fn an_error_names_its_cause_and_no_query() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     drop(listener);
     let (cut, _) = serve(|_, mut stream| async move { swallow(&mut stream).await }.boxed()).await;
-    for (base_url, cause) in [(format!("http://{address}"), "refused"), (cut, "closed")] {
+    let refused = format!("could not reach {address}: connection refused");
+    for (base_url, message, cause) in [(format!("http://{address}"), refused.as_str(), ""), (cut, "", "closed")] {
         let http = sender(&base_url, |_| {});
         let call = http.read(Method::GET, &["users"]).with_slash().query(&[("q", "c4n=1")]);
         let error = assert_kind(call.done().await, Kind::Network);
         let said = error.provider_message.as_deref().unwrap_or_default();
+        assert_eq!(error.message, message, "{error:?}");
         assert!(said.contains(cause) && !said.contains("?") && !said.contains(CANARY), "{error:?}");
     }
 }
