@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::pace::PATIENCE;
 use super::reply::{self, Failure, Reply};
 use super::verdict::{Failed, Intent, What};
-use super::{Clock, Credential, Http, Method, redact};
+use super::{Clock, Credential, Http, Method, pages, redact};
 use crate::error::{Error, Kind, Result};
 use crate::lock::held;
 
@@ -189,7 +189,9 @@ impl<'h> Call<'h> {
             Ok(Err(error)) => Err(self.lost(error)),
             Err(_) => Err(self.error_after_send(format!("no answer began within {first_byte:?}"))),
         };
-        let took = began.elapsed().as_millis();
+        let took = began.elapsed();
+        pages::waited(took);
+        let took = took.as_millis();
         match &result {
             Ok((status, _)) => tracing::info!(target: "mbx::http", "{} → {status} in {took} ms", self.shown(url)),
             Err(Failed { error, .. }) => {

@@ -46,7 +46,7 @@ pub use array::Items;
 pub use call::Call;
 pub use listing::Listing;
 pub use pace::{Gate, Pace, Turn};
-pub use pages::{Page, pages};
+pub use pages::{Page, Total, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
-use crate::http::{Failure, Page, Reply};
+use crate::http::{Failure, Page, Reply, Total};
 use crate::model::{Address, DnsRecord, Domain, DomainName, Mailbox, NewMailbox, Stamp, Status};
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ impl WireRows {
             }
             WireRows::Nothing => (Vec::new(), None),
         };
-        Page { items, more: total.is_some_and(|total| u64::from(number) < total), total }
+        Page { items, more: total.is_some_and(|total| u64::from(number) < total), total: total.map(Total::Pages) }
     }
 }
 
