@@ -32,13 +32,13 @@ fn bomb() -> Vec<u8> {
     bytes
 }
 
-/// Returns a hundred kilobytes that unpack to a list of two million mailboxes.
+/// Returns some kilobytes that unpack to a list of half a million mailboxes.
 fn list_bomb() -> Vec<u8> {
     let mut zip = GzEncoder::new(Vec::new(), Compression::best());
-    let piece = r#"{"email":"ada@example.com"},"#.repeat(1000);
+    let piece = r#"{"id":1,"email":"ada@example.com"},"#.repeat(1000);
     zip.write_all(b"[").expect("memory takes all");
-    (0..2000).for_each(|_| zip.write_all(piece.as_bytes()).expect("memory takes all"));
-    zip.write_all(br#"{"email":"bob@example.com"}]"#).expect("memory takes all");
+    (0..500).for_each(|_| zip.write_all(piece.as_bytes()).expect("memory takes all"));
+    zip.write_all(br#"{"id":2,"email":"bob@example.com"}]"#).expect("memory takes all");
     zip.finish().expect("memory takes all")
 }
 
@@ -134,8 +134,8 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
         count += usize::from(mailbox.address.domain().as_str() == "example.com");
     }
     let grown = peak() - before;
-    assert_eq!(count, 2_000_001);
-    assert!(grown < 16 * MIB, "{} MiB for two million mailboxes", grown / MIB);
+    assert_eq!(count, 500_001);
+    assert!(grown < 16 * MIB, "{} MiB for half a million mailboxes", grown / MIB);
     for sandbox in [zipped, endless] {
         assert_eq!(sandbox.take_seen().len(), 3, "what is too large is not asked for again");
     }
