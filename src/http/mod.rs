@@ -7,8 +7,8 @@
 //! Which requests are repeated, and what a failed one did there, is the table in `verdict`.
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
-//! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. After a
-//! 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
+//! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. One that
+//! cannot be read counts as half a minute. After a 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
 //!
 //! A 429 also teaches the gate the rate that the host allows. Its requests then follow each other evenly, a little below
 //! that, instead of meeting the limit all at once again and again. The rate rises while all goes well and is lowered by

@@ -10,6 +10,10 @@ use serde_json::Value;
 use super::Redactor;
 use crate::error::{Error, Kind, Result};
 
+/// Half a minute: how long we wait when a server asks to wait and how long cannot be read. Longer than most waits that
+/// servers ask for, and well within our patience.
+const WAIT_UNREADABLE: Duration = Duration::from_secs(30);
+
 /// A whole answer: status, headers and a bounded body.
 pub struct Reply {
     /// The HTTP status.
@@ -68,14 +72,27 @@ impl Reply {
         begins("<!doctype") || begins("<html")
     }
 
-    /// Returns how long the server asks to wait; a date counts by the server's own clock, if it tells that.
+    /// Returns how long the server asks to wait. A date counts by the server's own clock, if it sends that. What cannot be
+    /// read asks for patience all the same: see [`WAIT_UNREADABLE`].
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = header(&self.headers, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        seconds.or_else(|| {
+        let value = self.headers.get("retry-after")?;
+        let seconds = value.to_str().ok().and_then(|text| seconds(text.trim()));
+        let until = || {
             let now = date(&self.headers, "date").unwrap_or_else(SystemTime::now);
             Some(date(&self.headers, "retry-after")?.duration_since(now).unwrap_or_default())
-        })
+        };
+        Some(seconds.or_else(until).unwrap_or(WAIT_UNREADABLE))
     }
+}
+
+/// Reads a number of seconds, rounded up. One that is too large is as long as can be said, and longer than anybody waits.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+    if digits {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let seconds: f64 = text.parse().ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
