@@ -48,6 +48,7 @@ mod commands;
 pub mod config;
 pub mod error;
 pub mod http;
+mod lock;
 pub mod model;
 pub mod output;
 pub mod provider;

@@ -7,11 +7,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use futures_util::TryStreamExt;
+use mbx::adapters::{self, Account};
 use mbx::error::{Effect, Kind};
 use mbx::http::{Credential, Failure, Gate, Http, Method, Options, Redactor};
-use mbx::provider::{Pace, ProviderId};
+use mbx::provider::{Pace, Provider, ProviderId};
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
 const MIB: usize = 1 << 20;
@@ -28,6 +30,16 @@ fn bomb() -> Vec<u8> {
     bytes.extend_from_slice(&Crc::new().sum().to_le_bytes());
     bytes.extend_from_slice(&(1u32 << 31).to_le_bytes());
     bytes
+}
+
+/// Returns some kilobytes that unpack to a list of half a million mailboxes.
+fn list_bomb() -> Vec<u8> {
+    let mut zip = GzEncoder::new(Vec::new(), Compression::best());
+    let piece = r#"{"id":1,"email":"ada@example.com"},"#.repeat(1000);
+    zip.write_all(b"[").expect("memory takes all");
+    (0..500).for_each(|_| zip.write_all(piece.as_bytes()).expect("memory takes all"));
+    zip.write_all(br#"{"id":2,"email":"bob@example.com"}]"#).expect("memory takes all");
+    zip.finish().expect("memory takes all")
 }
 
 /// Starts a server that answers with a gibibyte of blanks after `first` and says so beforehand; returns where it listens.
@@ -110,6 +122,20 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
         assert!(took < Duration::from_secs(2), "{what}: took {took:?}");
         assert!(grown < 64 * MIB, "{what}: {} MiB", grown / MIB);
     }
+    let bomb = list_bomb();
+    assert!(bomb.len() < MIB / 4, "{}", bomb.len());
+    let gzip = vec![("content-encoding", "gzip".to_owned())];
+    let listed = sandbox(Answer::Raw { status: 200, headers: gzip, body: bomb }).await;
+    let account = Account::new(ProviderId::Emboux, listed.base_url(ProviderId::Emboux), "sandbox".into());
+    let provider = adapters::open(&account).expect("the account opens");
+    let (mut count, before) = (0, peak());
+    let mut list = provider.list_mailboxes(None);
+    while let Some(mailbox) = list.try_next().await.expect("a list that can be read") {
+        count += usize::from(mailbox.address.domain().as_str() == "example.com");
+    }
+    let grown = peak() - before;
+    assert_eq!(count, 500_001);
+    assert!(grown < 16 * MIB, "{} MiB for half a million mailboxes", grown / MIB);
     for sandbox in [zipped, endless] {
         assert_eq!(sandbox.take_seen().len(), 3, "what is too large is not asked for again");
     }

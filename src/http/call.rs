@@ -1,5 +1,7 @@
 //! One request: put together, sent as often as the policy allows, and its answer read within bounds.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -16,8 +18,10 @@ use tokio::time::{Instant, timeout};
 
 use super::pace::PATIENCE;
 use super::reply::{self, Failure, Reply};
-use super::{Clock, Credential, Http, Method, redact};
-use crate::error::{Effect, Error, Kind, Result};
+use super::verdict::{Failed, Intent, What};
+use super::{Clock, Credential, Http, Method, pages, redact};
+use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 
 /// What may stand in a path segment as it is; `@` because vendors' samples leave it so.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
@@ -52,16 +56,15 @@ enum Body {
 }
 
 /// What makes something of an answer that has begun.
-type Read<R> = for<'c> fn(&'c Call<'_>, Response) -> BoxFuture<'c, Result<R>>;
+type Read<R> = for<'c> fn(&'c Call<'_>, Response) -> BoxFuture<'c, Result<R, Failed>>;
 
-/// A request being put together; one of [`Call::json`], [`Call::text`], [`Call::done`],
-/// [`Call::stream`] and [`Call::reply`] sends it.
+/// A request being put together; one of [`Call::json`], [`Call::done`], [`Call::stream`] and [`Call::reply`] sends it.
 #[must_use]
 pub struct Call<'h> {
     http: &'h Http,
     method: Method,
     path: Result<String>,
-    is_write: bool,
+    intent: Intent,
     in_dry_run: bool,
     query: Vec<(String, String)>,
     body: Body,
@@ -69,12 +72,12 @@ pub struct Call<'h> {
 }
 
 impl<'h> Call<'h> {
-    pub(super) fn new(http: &'h Http, method: Method, segments: &[&str], is_write: bool) -> Self {
+    pub(super) fn new(http: &'h Http, method: Method, segments: &[&str], intent: Intent) -> Self {
         Call {
             http,
             method,
             path: path(segments),
-            is_write,
+            intent,
             in_dry_run: false,
             query: Vec::new(),
             body: Body::None,
@@ -121,14 +124,9 @@ impl<'h> Call<'h> {
 
     /// Sends, and reads the answer as JSON.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let is_write = self.is_write;
+        let intent = self.intent;
         let reply = self.reply().await?;
-        reply.json().map_err(|error| if is_write { error.effect(Effect::Unknown) } else { error })
-    }
-
-    /// Sends, and reads the answer as text.
-    pub async fn text(self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.reply().await?.body).into_owned())
+        reply.json().map_err(|error| Failed::new(intent, What::Unreadable, error).error)
     }
 
     /// Sends what is answered with no more than an acknowledgement: an empty body, or an object that the adapter's judge
@@ -138,7 +136,7 @@ impl<'h> Call<'h> {
         if reply.is_acknowledgement() {
             return Ok(());
         }
-        let mut error = self.odd("(an answer that does not confirm the request)".to_owned());
+        let mut error = self.unreadable_answer("(an answer that does not confirm the request)".to_owned()).error;
         error.http_status = Some(reply.status.as_u16());
         Err(error)
     }
@@ -156,20 +154,10 @@ impl<'h> Call<'h> {
     pub(super) async fn send<R>(&self, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
         let url = format!("{}{}", shared.base_url, self.path.clone()?);
-        if self.is_write && shared.dry_run && !self.in_dry_run {
+        if self.intent == Intent::Write && shared.dry_run && !self.in_dry_run {
             let message = format!("{} {}", self.shown(&url), self.shown_body());
             return Err(Error::new(Kind::Planned, message.trim_end()));
         }
-        let repeatable = |error: &Error| {
-            let may_pass = match error.kind {
-                Kind::RateLimited => true,
-                // A hint means that it will not pass by itself.
-                Kind::Network => error.hint.is_none(),
-                Kind::Provider => error.http_status.is_some_and(|status| status >= 500),
-                _ => false,
-            };
-            may_pass && error.effect == Effect::None && error.retry_after.is_none_or(|wait| wait <= PATIENCE)
-        };
         let (first, last) = if shared.no_wait { (0, 0) } else { (500, 8000) };
         let waits = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(first))
@@ -177,18 +165,19 @@ impl<'h> Call<'h> {
             .with_max_times(REPEATS)
             .with_jitter();
         // What the host refused as too fast is held back by the gate, which protects it already.
-        let in_budget = |error: &Error| is_too_fast(error) || shared.gate.may_repeat();
+        let in_budget = |failed: &Failed| is_too_fast(&failed.error) || shared.gate.may_repeat();
         shared.gate.earn_repeat();
         let gate = shared.gate.clone();
         (|| self.attempt(&url, read))
             .retry(waits)
             .sleep(move |time| gate.clone().wait(time))
-            .when(repeatable)
-            .adjust(|error, wait| wait.filter(|_| in_budget(error)))
+            .when(|failed| failed.repeat && failed.error.retry_after.is_none_or(|wait| wait <= PATIENCE))
+            .adjust(|failed, wait| wait.filter(|_| in_budget(failed)))
             .await
+            .map_err(|failed| failed.error)
     }
 
-    async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R> {
+    async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R, Failed> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
         let turn = shared.gate.pass().await?;
@@ -198,7 +187,10 @@ impl<'h> Call<'h> {
             tracing::trace!(target: "mbx::http", "> {}", self.shown_body());
         }
         let (began, sent) = (Instant::now(), super::now());
-        let first_byte = if self.is_write { shared.pace.write } else { shared.pace.read };
+        let first_byte = match self.intent {
+            Intent::Read => shared.pace.read,
+            Intent::Write => shared.pace.write,
+        };
         let result = match timeout(first_byte, request.send()).await {
             Ok(Ok(response)) => {
                 self.note_time(&response, sent);
@@ -206,19 +198,21 @@ impl<'h> Call<'h> {
                 read(self, response).await.map(|read| (status, read))
             }
             Ok(Err(error)) => Err(self.lost(error)),
-            Err(_) => Err(self.maybe_done(format!("no answer began within {first_byte:?}"))),
+            Err(_) => Err(self.error_after_send(format!("no answer began within {first_byte:?}"))),
         };
-        let took = began.elapsed().as_millis();
+        let took = began.elapsed();
+        pages::waited(took);
+        let took = took.as_millis();
         match &result {
             Ok((status, _)) => tracing::info!(target: "mbx::http", "{} → {status} in {took} ms", self.shown(url)),
-            Err(error) => {
+            Err(Failed { error, .. }) => {
                 let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
                 let status =
                     error.http_status.map_or_else(|| error.kind.code().to_owned(), |status| status.to_string());
                 tracing::info!(target: "mbx::http", "{} → {status} {said} in {took} ms", self.shown(url));
             }
         }
-        if let Some(error) = result.as_ref().err().filter(|_| !shared.no_wait) {
+        if let Some(Failed { error, .. }) = result.as_ref().err().filter(|_| !shared.no_wait) {
             match error.retry_after {
                 wait if is_too_fast(error) => turn.refused(wait),
                 Some(wait) => shared.gate.pause(wait),
@@ -273,15 +267,15 @@ impl<'h> Call<'h> {
     fn note_time(&self, response: &Response, sent: Timestamp) {
         if let Some(date) = reply::date(response.headers(), "date").and_then(|date| Timestamp::try_from(date).ok()) {
             let clock = Clock { date, sent, received: super::now() };
-            *self.http.shared.clock.lock().expect("no code panics while it holds this lock") = Some(clock);
+            *held(&self.http.shared.clock) = Some(clock);
         }
     }
 
     /// Reads the rest of an answer whose body begins with `body`, and judges it.
-    pub(super) async fn whole(&self, mut response: Response, mut body: Vec<u8>) -> Result<Reply> {
+    pub(super) async fn whole(&self, mut response: Response, mut body: Vec<u8>) -> Result<Reply, Failed> {
         let shared = &self.http.shared;
         let (status, headers) = (response.status(), response.headers().clone());
-        let too_large = || self.odd(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
+        let too_large = || self.unreadable_answer(format!("the answer is larger than {} MiB", BODY_MAX >> 20));
         if response.content_length().is_some_and(|length| length > BODY_MAX as u64) {
             return Err(too_large());
         }
@@ -296,11 +290,14 @@ impl<'h> Call<'h> {
         };
         match timeout(BODY, reading).await {
             Ok(read) => read?,
-            Err(_) => return Err(self.maybe_done(format!("the answer was not complete within {BODY:?}"))),
+            Err(_) => return Err(self.error_after_send(format!("the answer was not complete within {BODY:?}"))),
         }
         let reply = Reply { status, headers, body };
         match Failure::of((shared.judge)(&reply), &reply) {
-            Some(failure) => Err(failure.into_error(&reply, self.is_write, &shared.redactor)),
+            Some(failure) => {
+                let what = What::Answered(status.as_u16(), failure.kind);
+                Err(self.failed(what, failure.into_error(&reply, &shared.redactor)))
+            }
             None => {
                 tracing::trace!(target: "mbx::http", "< {}", shared.redactor.body(&reply.body));
                 Ok(reply)
@@ -308,34 +305,38 @@ impl<'h> Call<'h> {
         }
     }
 
-    /// Returns the error of an exchange that broke off.
-    pub(super) fn lost(&self, error: reqwest::Error) -> Error {
-        let is_connect = error.is_connect();
-        let words = self.http.shared.redactor.excerpt(&chain(error));
-        if is_connect {
-            let mut lost = Error::new(Kind::Network, "");
-            if words.contains("certificate") {
-                lost.hint = Some(
-                    "if the server has a certificate of its own, name it with `ca_file` in the profile".to_owned(),
-                );
-            }
-            lost.provider_message = Some(words);
-            return lost;
-        }
-        self.maybe_done(words)
+    fn failed(&self, what: What, error: Error) -> Failed {
+        Failed::new(self.intent, what, error)
     }
 
-    pub(super) fn maybe_done(&self, words: String) -> Error {
+    /// Returns the failure of an exchange that broke off.
+    pub(super) fn lost(&self, error: reqwest::Error) -> Failed {
+        let shared = &self.http.shared;
+        if !error.is_connect() {
+            return self.error_after_send(shared.redactor.excerpt(&causes(error)));
+        }
+        let (host, is_untrusted) = (&shared.host, is_untrusted(&error));
+        let cause = shared.redactor.excerpt(&plain_cause(error));
+        if is_untrusted {
+            let words = format!("the certificate of {host} is not trusted: {cause}");
+            let hint = "if the server has a certificate of its own, name it with `ca_file` in the profile";
+            return self.failed(What::Untrusted, Error::new(Kind::Network, words).hint(hint));
+        }
+        self.failed(What::NotSent, Error::new(Kind::Network, format!("could not reach {host}: {cause}")))
+    }
+
+    /// Returns the failure of a request that was sent and not answered as a whole.
+    pub(super) fn error_after_send(&self, words: String) -> Failed {
         let mut error = Error::new(Kind::Network, "");
         error.provider_message = Some(words);
-        error.effect(if self.is_write { Effect::Unknown } else { Effect::None })
+        self.failed(What::Lost, error)
     }
 
-    /// Returns the error of an answer that makes no sense.
-    pub(super) fn odd(&self, words: String) -> Error {
-        let mut error = self.maybe_done(words);
-        error.kind = Kind::Provider;
-        error
+    /// Returns the failure of a request whose answer makes no sense.
+    pub(super) fn unreadable_answer(&self, words: String) -> Failed {
+        let mut error = Error::new(Kind::Provider, "");
+        error.provider_message = Some(words);
+        self.failed(What::Unreadable, error)
     }
 
     /// Returns the method and the URL as they may be shown.
@@ -353,22 +354,51 @@ impl<'h> Call<'h> {
     }
 }
 
-/// Returns true when the host refused a request as one too many. A 408 says that it came too slowly.
+/// Returns true when the host refused a request as one too many.
 fn is_too_fast(error: &Error) -> bool {
-    error.kind == Kind::RateLimited && error.http_status != Some(408)
+    error.kind == Kind::RateLimited
 }
 
-/// Returns an error with its causes, without the URL.
-pub(super) fn chain(error: reqwest::Error) -> String {
+/// Returns an error and its causes, the innermost last. An I/O error hides the error that it carries; it is there too.
+fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'e (dyn StdError + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    })
+}
+
+/// Returns whether a connection failed because of the server's certificate.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_) | rustls::Error::UnsupportedNameType))
+}
+
+/// Returns the causes of an error, without the URL.
+pub(super) fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words: Vec<String> = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !words.iter().any(|known| known.contains(&text)) {
-            words.push(text);
+    for cause in chain(&error).skip(1).map(ToString::to_string) {
+        if !words.iter().any(|known| known.contains(&cause)) {
+            words.push(cause);
         }
-        next = cause.source();
     }
     if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
+
+/// Returns why a connection was not made, as a person would say it: the innermost cause, without its number.
+fn plain_cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let words = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+    let words = words.split_once(" (os error").map_or(words.as_str(), |(words, _)| words);
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => words.to_owned(),
+    }
 }

@@ -4,17 +4,11 @@
 //! An adapter says what to send and what the answer means. When to send, whether to repeat, how long to wait and what
 //! may be shown of it is decided here, once.
 //!
-//! | what came back | `read` | `write` |
-//! |---|---|---|
-//! | could not connect | repeat | repeat |
-//! | 408, 429 | repeat | repeat: the host refused it unprocessed |
-//! | time limit, connection cut, 5xx | repeat | never; the effect is `Unknown` |
-//! | a page for people, or what cannot be read | no | never; the effect is `Unknown` |
-//! | any other 4xx, a redirect, a certificate that is not trusted | no | no |
+//! Which requests are repeated, and what a failed one did there, is the table in `verdict`.
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
-//! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. After a
-//! 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
+//! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. One that
+//! cannot be read counts as half a minute. After a 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
 //!
 //! A 429 also teaches the gate the rate that the host allows. Its requests then follow each other evenly, a little below
 //! that, instead of meeting the limit all at once again and again. The rate rises while all goes well and is lowered by
@@ -33,6 +27,7 @@ mod pages;
 mod redact;
 mod reply;
 mod stream;
+mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -44,13 +39,14 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
-use call::chain;
+use call::causes;
+use verdict::Intent;
 
 pub use array::Items;
 pub use call::Call;
 pub use listing::Listing;
 pub use pace::{Gate, Pace, Turn};
-pub use pages::{Page, pages};
+pub use pages::{Page, Total, pages};
 pub use redact::{Learned, Redactor};
 pub use reply::{Failure, Reply};
 pub use reqwest::Method;
@@ -117,6 +113,8 @@ pub struct Http {
 struct Shared {
     client: reqwest::Client,
     base_url: String,
+    /// The host of the base URL, with its port where that is given: for messages.
+    host: String,
     headers: HeaderMap,
     pace: Pace,
     gate: Arc<Gate>,
@@ -202,7 +200,7 @@ impl Http {
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| {
-            config(format!("cannot set up TLS: {}", chain(error))).hint(match options.ca_pem {
+            config(format!("cannot set up TLS: {}", causes(error))).hint(match options.ca_pem {
                 Some(_) => "see whether `ca_file` is a certificate",
                 None => "install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE",
             })
@@ -220,6 +218,7 @@ impl Http {
             shared: Arc::new(Shared {
                 client,
                 base_url: url.as_str().trim_end_matches('/').to_owned(),
+                host: url.authority().to_owned(),
                 headers,
                 pace,
                 gate: options.gate,
@@ -246,12 +245,12 @@ impl Http {
 
     /// Starts a request that changes nothing there and may be repeated.
     pub fn read(&self, method: Method, segments: &[&str]) -> Call<'_> {
-        Call::new(self, method, segments, false)
+        Call::new(self, method, segments, Intent::Read)
     }
 
     /// Starts a request that changes something and is never repeated once it may have arrived.
     pub fn write(&self, method: Method, segments: &[&str]) -> Call<'_> {
-        Call::new(self, method, segments, true)
+        Call::new(self, method, segments, Intent::Write)
     }
 
     /// Sends nothing more, not even what waits for its turn or to be repeated: that fails as interrupted. What is under

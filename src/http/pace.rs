@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::limit::Limit;
 use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 
 /// Two minutes: longer than any documented Retry-After, shorter than a coffee.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -182,7 +183,7 @@ impl Gate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no code panics while it holds this lock")
+        held(&self.state)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What may be shown of a request or an answer. Three nets: by type (secrets are `SecretString`), by name (fields that
 //! hold secrets), and by value (the secrets of this run, wherever they appear).
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+use crate::lock::held;
 
 /// What stands where a secret was.
 const MASK: &str = "(redacted)";
@@ -29,7 +31,7 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').
 /// The secrets of this run. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    values: Arc<RwLock<Vec<SecretString>>>,
+    values: Arc<Mutex<Vec<SecretString>>>,
 }
 
 /// A secret that is masked for as long as this lives.
@@ -40,7 +42,7 @@ pub struct Learned {
 
 impl Drop for Learned {
     fn drop(&mut self) {
-        let mut values = self.redactor.values.write().expect("no code panics while it holds this lock");
+        let mut values = held(&self.redactor.values);
         let same = |known: &SecretString| known.expose_secret() == self.secret.expose_secret();
         if let Some(at) = values.iter().rposition(same) {
             values.remove(at);
@@ -51,7 +53,7 @@ impl Drop for Learned {
 impl Redactor {
     /// Learns a secret; all its spellings are masked from now on.
     pub fn learn(&self, secret: &SecretString) {
-        let mut values = self.values.write().expect("no code panics while it holds this lock");
+        let mut values = held(&self.values);
         if !values.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
             values.push(secret.clone());
         }
@@ -59,7 +61,7 @@ impl Redactor {
 
     /// Learns a secret for a while.
     pub fn learn_meanwhile(&self, secret: &SecretString) -> Learned {
-        self.values.write().expect("no code panics while it holds this lock").push(secret.clone());
+        held(&self.values).push(secret.clone());
         Learned { redactor: self.clone(), secret: secret.clone() }
     }
 
@@ -73,7 +75,7 @@ impl Redactor {
     /// another one inside it. They are worked out here and not when a secret is learned: every password is learned, and
     /// few answers are shown.
     fn spellings(&self) -> Vec<String> {
-        let values = self.values.read().expect("no code panics while it holds this lock");
+        let values = held(&self.values);
         let mut all: Vec<String> = values.iter().flat_map(|value| spellings(value.expose_secret())).collect();
         all.retain(|spelling| spelling.chars().count() >= SHORTEST);
         all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));

@@ -8,7 +8,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::Redactor;
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
+
+/// Half a minute: how long we wait when a server asks to wait and how long cannot be read. Longer than most waits that
+/// servers ask for, and well within our patience.
+const WAIT_UNREADABLE: Duration = Duration::from_secs(30);
 
 /// A whole answer: status, headers and a bounded body.
 pub struct Reply {
@@ -77,14 +81,27 @@ impl Reply {
         begins("<!doctype") || begins("<html")
     }
 
-    /// Returns how long the server asks to wait; a date counts by the server's own clock, if it tells that.
+    /// Returns how long the server asks to wait. A date counts by the server's own clock, if it sends that. What cannot be
+    /// read asks for patience all the same: see [`WAIT_UNREADABLE`].
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = header(&self.headers, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        seconds.or_else(|| {
+        let value = self.headers.get("retry-after")?;
+        let seconds = value.to_str().ok().and_then(|text| seconds(text.trim()));
+        let until = || {
             let now = date(&self.headers, "date").unwrap_or_else(SystemTime::now);
             Some(date(&self.headers, "retry-after")?.duration_since(now).unwrap_or_default())
-        })
+        };
+        Some(seconds.or_else(until).unwrap_or(WAIT_UNREADABLE))
     }
+}
+
+/// Reads a number of seconds, rounded up. One that is too large is as long as can be said, and longer than anybody waits.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+    if digits {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let seconds: f64 = text.parse().ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -122,7 +139,9 @@ impl Failure {
             403 => Kind::Denied,
             404 | 410 => Kind::NotFound,
             405 | 501 => Kind::Unsupported,
-            408 | 429 => Kind::RateLimited,
+            // The server gave up waiting for the rest of the request; a proxy says so after the work was done, too.
+            408 => Kind::Network,
+            429 => Kind::RateLimited,
             409 => Kind::Conflict,
             400..=499 => Kind::Invalid,
             _ => Kind::Provider,
@@ -135,20 +154,20 @@ impl Failure {
         Failure { kind, ..self }
     }
 
-    pub(super) fn into_error(self, reply: &Reply, is_write: bool, redactor: &Redactor) -> Error {
+    pub(super) fn into_error(self, reply: &Reply, redactor: &Redactor) -> Error {
         let mut error = Error::new(self.kind, "");
         error.http_status = Some(reply.status.as_u16());
         error.retry_after = reply.retry_after();
         let words = match reply.headers.get("location") {
-            Some(_) if reply.status.is_redirection() => "(a redirect, which is never followed)".to_owned(),
+            Some(target) if reply.status.is_redirection() => {
+                // A query may hold what nobody else is to see.
+                let target = String::from_utf8_lossy(target.as_bytes());
+                let target = target.split(['?', '#']).next().unwrap_or_default();
+                format!("(a redirect to {}, which is never followed)", redactor.excerpt(target))
+            }
             _ => redactor.excerpt(&self.message),
         };
         error.provider_message = (!words.is_empty()).then_some(words);
-        // A server that broke down may have done its work before; one that refuses with a 4xx has not.
-        let refused = reply.status.is_redirection() || reply.status.is_client_error();
-        if is_write && self.kind == Kind::Provider && !refused {
-            error.effect = Effect::Unknown;
-        }
         error
     }
 }

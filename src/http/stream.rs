@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::array::ITEM_MAX;
 use super::call::BODY;
+use super::verdict::Failed;
 use super::{Call, Items, Listing};
 use crate::error::Result;
 
@@ -20,9 +21,13 @@ const LIST_MAX: usize = 1 << 30;
 /// How many items are passed on together: enough that passing them costs little, and few enough to stay in the cache.
 const BATCH: usize = 128;
 
-/// How much longer than [`BODY`] a list may keep us waiting for each item it has brought: a hundred items a second are
-/// slow, less is a drip.
-const ITEM_WAIT: Duration = Duration::from_millis(10);
+/// How long a list may keep us waiting in all, an array or pages: half an hour. A million mailboxes are some 150 MB, which
+/// is 83 kB a second.
+pub(super) const LIST_WAIT: Duration = Duration::from_secs(30 * 60);
+
+/// What each [`BODY`] of waiting must bring at least, in items or in bytes: a hundred items or seven kilobytes a second
+/// are slow, less is a drip.
+const LEAST: Progress = Progress { items: 12_000, bytes: 768 << 10 };
 
 /// One wait for the next bytes counts as no more than this. Between two looks at the connection whoever reads the list
 /// may be busy, or stand still because its own reader does, and that is not the server's doing.
@@ -42,7 +47,7 @@ impl<'h> Call<'h> {
                     let more = list.next(&self, &mut ready, BATCH).await;
                     // What came before something went wrong has come.
                     yield ready;
-                    if !more? {
+                    if !more.map_err(|failed| failed.error)? {
                         break;
                     }
                 }
@@ -52,9 +57,10 @@ impl<'h> Call<'h> {
     }
 
     /// Reads an answer until its first item is there: returns that, and the list from which the others come.
-    async fn open<T: DeserializeOwned>(&self, response: Response) -> Result<(Vec<T>, Option<List>)> {
+    async fn open<T: DeserializeOwned>(&self, response: Response) -> Result<(Vec<T>, Option<List>), Failed> {
         let is_success = response.status().is_success();
-        let mut list = List { response, items: Items::default(), waited: Duration::ZERO, size: 0 };
+        let mut list =
+            List { response, items: Items::default(), waited: Duration::ZERO, size: 0, measured: Default::default() };
         let mut head = Vec::new();
         let is_array = loop {
             match head.iter().find(|byte: &&u8| !byte.is_ascii_whitespace()) {
@@ -73,7 +79,8 @@ impl<'h> Call<'h> {
             let more = list.next(self, &mut first, 1).await?;
             return Ok((first, more.then_some(list)));
         }
-        Ok((self.whole(list.response, head).await?.json()?, None))
+        let reply = self.whole(list.response, head).await?;
+        Ok((reply.json()?, None))
     }
 }
 
@@ -85,20 +92,34 @@ struct List {
     waited: Duration,
     /// How many bytes have arrived.
     size: usize,
+    /// When progress was measured last, in time waited, and what had arrived then.
+    measured: (Duration, Progress),
+}
+
+/// What of a list has arrived.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    items: u64,
+    bytes: usize,
 }
 
 impl List {
     /// Reads what is there, or waits for it: `max` items at most, at least one. Returns false at the end of the list.
-    async fn next<T: DeserializeOwned>(&mut self, call: &Call<'_>, ready: &mut Vec<T>, max: usize) -> Result<bool> {
+    async fn next<T: DeserializeOwned>(
+        &mut self,
+        call: &Call<'_>,
+        ready: &mut Vec<T>,
+        max: usize,
+    ) -> Result<bool, Failed> {
         let status = self.response.status().as_u16();
-        let odd = |words: String| {
-            let mut error = call.odd(words);
-            error.http_status = Some(status);
-            error
+        let unreadable = |words: String| {
+            let mut failed = call.unreadable_answer(words);
+            failed.error.http_status = Some(status);
+            failed
         };
         loop {
             while ready.len() < max
-                && let Some(item) = self.items.read().map_err(odd)?
+                && let Some(item) = self.items.read().map_err(unreadable)?
             {
                 ready.push(item);
             }
@@ -107,15 +128,14 @@ impl List {
             }
             match self.piece(call).await? {
                 Some(piece) => self.items.push(&piece),
-                None => return self.items.end().map(|()| false).map_err(odd),
+                None => return self.items.end().map(|()| false).map_err(unreadable),
             }
         }
     }
 
     /// Returns the next bytes, whatever their number.
-    async fn piece(&mut self, call: &Call<'_>) -> Result<Option<Bytes>> {
-        let patience = BODY + ITEM_WAIT.saturating_mul(u32::try_from(self.items.count()).unwrap_or(u32::MAX));
-        while self.waited < patience {
+    async fn piece(&mut self, call: &Call<'_>) -> Result<Option<Bytes>, Failed> {
+        while self.is_fast_enough() {
             let began = Instant::now();
             let piece = timeout(WAIT, self.response.chunk()).await;
             self.waited += began.elapsed().min(WAIT);
@@ -123,11 +143,26 @@ impl List {
                 let piece = piece.map_err(|error| call.lost(error))?;
                 self.size += piece.as_ref().map_or(0, Bytes::len);
                 if self.size > LIST_MAX {
-                    return Err(call.odd(format!("the list is longer than {} MiB", LIST_MAX >> 20)));
+                    return Err(call.unreadable_answer(format!("the list is longer than {} MiB", LIST_MAX >> 20)));
                 }
                 return Ok(piece);
             }
         }
-        Err(call.maybe_done(format!("the list was not complete after {patience:?} of waiting")))
+        let (count, waited) = (self.items.count(), self.waited);
+        Err(call
+            .error_after_send(format!("the list was not complete after {waited:.0?} of waiting; {count} items came")))
+    }
+
+    /// Returns whether the list may keep us waiting any longer.
+    fn is_fast_enough(&mut self) -> bool {
+        let (at, before) = self.measured;
+        if self.waited >= at + BODY {
+            let now = Progress { items: self.items.count(), bytes: self.size };
+            if now.items - before.items < LEAST.items && now.bytes - before.bytes < LEAST.bytes {
+                return false;
+            }
+            self.measured = (self.waited, now);
+        }
+        self.waited < LIST_WAIT
     }
 }

@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use mbx::error::{Error, Kind, Result};
-use mbx::http::{Http, Items, Method, Page, pages};
+use mbx::http::{Http, Items, Listing, Method, Page, Total, pages};
+use mbx::provider::{Provider, ProviderId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
 use crate::http::{reply, sender, serve, serve_bytes, swallow};
-use crate::support::assert_kind;
+use crate::support::{Ctx, assert_kind};
 
-/// Reads a list to its end: what came, and how it ended.
+/// Reads a list of values to its end: what came, and how it ended.
 async fn read(http: &Http) -> (Vec<Value>, Result<()>) {
+    drain(http.read(Method::GET, &["users"]).with_slash().stream()).await
+}
+
+async fn drain<T: Send>(mut list: Listing<'_, T>) -> (Vec<T>, Result<()>) {
     let mut items = Vec::new();
-    let mut list = http.read(Method::GET, &["users"]).with_slash().stream();
     loop {
         match list.try_next().await {
             Ok(Some(item)) => items.push(item),
@@ -175,7 +179,11 @@ async fn drip(piece: &'static [u8], pause: Duration) -> (String, Arc<AtomicUsize
 #[tokio::test(start_paused = true)]
 async fn a_list_that_drips_is_given_up() {
     let second = Duration::from_secs(1);
-    for (piece, pause) in [(&b",1"[..], second), (b"0", second), (b",1", second * 1000), (b" ", second / 2)] {
+    let drips = [(&b",1"[..], second), (b"0", second), (b",1", second * 1000), (b" ", second / 2)];
+    // Ninety items a second, and nearly six kilobytes.
+    let long: &[u8] = format!(r#","{}""#, "x".repeat(3000)).leak().as_bytes();
+    let slow = [(&*",1".repeat(45).leak().as_bytes(), second / 2), (long, second / 2)];
+    for (piece, pause) in drips.into_iter().chain(slow) {
         let (base_url, count) = drip(piece, pause).await;
         let (start, http) = (Instant::now(), sender(&base_url, |_| {}));
         let (items, end) = read(&http).await;
@@ -186,6 +194,48 @@ async fn a_list_that_drips_is_given_up() {
         assert_eq!(count.load(Ordering::SeqCst), attempts);
         assert!(start.elapsed() < Duration::from_secs(130 * attempts as u64), "{:?}", start.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_just_fast_enough_does_not_last_for_ever() {
+    let (base_url, count) = drip(b",1,1,1,1,1,1,1,1,1,1,1", Duration::from_millis(100)).await;
+    let (start, http) = (Instant::now(), sender(&base_url, |_| {}));
+    let (items, end) = read(&http).await;
+    let error = assert_kind(end, Kind::Network);
+    assert!(error.provider_message.as_deref().is_some_and(|words| words.contains("1800s of waiting")), "{error:?}");
+    assert!(items.len() > 100_000 && count.load(Ordering::SeqCst) == 1);
+    assert!((1790..1900).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_drip_are_given_up() {
+    // One item a page, and a minute for each.
+    let (base_url, count) = serve(|number, mut stream| {
+        async move {
+            swallow(&mut stream).await?;
+            sleep(Duration::from_secs(4)).await;
+            stream.write_all(&reply("200 OK\r\nconnection: close", format!("[{number}]"))).await?;
+            sleep(Duration::from_secs(56)).await;
+            stream.shutdown().await
+        }
+        .boxed()
+    })
+    .await;
+    let http = sender(&base_url, |_| {});
+    let start = Instant::now();
+    let list = pages(
+        &http,
+        |item: &u32| *item,
+        |http: Http, number| async move {
+            let items = http.read(Method::GET, &["users"]).query(&[("page", &number.to_string())]).json().await?;
+            Ok(Page { items, more: true, total: None })
+        },
+    );
+    let (items, end) = drain(list).await;
+    let error = assert_kind(end, Kind::Provider);
+    assert!(error.message.contains("incomplete"), "{error:?}");
+    assert_eq!((items.len(), count.load(Ordering::SeqCst)), (450, 450));
+    assert!((1790..2000).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,10 +256,14 @@ async fn who_reads_slowly_is_not_the_server_being_slow() {
 
 // Pages
 
-/// What is on a page, whether there is more, and the total it tells.
-type Answer = (&'static [u32], bool, u64);
+/// What is on a page, whether there is more, and the provider's total.
+type Answer = (&'static [u32], bool, Total);
 
-/// A list whose pages are told for each request in turn.
+fn items(items: &'static [u32], more: bool, total: u64) -> Answer {
+    (items, more, Total::Items(total))
+}
+
+/// A list whose pages are given for each request in turn.
 #[derive(Clone)]
 struct Told {
     pages: Arc<[Answer]>,
@@ -222,7 +276,7 @@ impl Told {
         Told { pages: pages.into(), asked: Arc::default(), next: Arc::default() }
     }
 
-    fn list(&self) -> mbx::http::Listing<'_, u32> {
+    fn list(&self) -> Listing<'_, u32> {
         pages(
             self,
             |item| *item,
@@ -243,39 +297,144 @@ impl Told {
 
 #[tokio::test]
 async fn duplicates_are_dropped_and_each_page_is_asked_for_once() {
-    let told = Told::new(&[(&[1, 2, 3], true, 6), (&[3, 4, 1], true, 6), (&[5, 5], false, 6)]);
+    let told = Told::new(&[items(&[1, 2, 3], true, 5), items(&[3, 4, 1], true, 5), items(&[5, 5], false, 5)]);
     assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4, 5]);
     assert_eq!(told.asked(), [1, 2, 3]);
 }
 
 #[tokio::test]
-async fn a_total_that_moves_leads_to_one_more_pass_for_what_is_new() {
+async fn a_total_that_falls_leads_to_one_more_pass_for_what_is_new() {
     // 1 was removed while the list was read, and 4 slipped from the second page to the first.
-    let first: [Answer; 2] = [(&[1, 2, 3], true, 6), (&[5, 6], false, 5)];
-    let again: [Answer; 2] = [(&[2, 3, 4], true, 5), (&[5, 6], false, 5)];
+    let first = [items(&[1, 2, 3], true, 6), items(&[5, 6], false, 5)];
+    let again = [items(&[2, 3, 4], true, 5), items(&[5, 6], false, 5)];
     let told = Told::new(&[first, again].concat());
     assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 5, 6, 4]);
     assert_eq!(told.asked(), [1, 2, 1, 2]);
-    // It moves again: the list is not read for ever.
-    let told = Told::new(&[(&[1], true, 2), (&[2], false, 3), (&[1], true, 3), (&[2], false, 4)]);
+    // It falls again: the list is not read for ever, and may lack something.
+    let first = [items(&[1, 2], true, 4), items(&[3], false, 3)];
+    let again = [items(&[2, 3], true, 3), items(&[], false, 2)];
+    let (came, end) = drain(Told::new(&[first, again].concat()).list()).await;
+    assert_eq!(came, [1, 2, 3]);
+    assert!(assert_kind(end, Kind::Provider).message.contains("its total changes"));
+}
+
+#[tokio::test]
+async fn a_list_is_complete_when_as_many_items_came_as_the_provider_counts() {
+    // Somebody creates at the end while it is read; and a total that counts less than there is.
+    for pages in [
+        [items(&[1, 2], true, 3), items(&[3, 4], false, 4)],
+        [items(&[1, 2], true, 3), items(&[3, 4], false, 3)],
+        [(&[1, 2], true, Total::Pages(2)), (&[3, 4], false, Total::Pages(2))],
+    ] {
+        let told = Told::new(&pages);
+        assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4]);
+        assert_eq!(told.asked(), [1, 2]);
+    }
+    let empty = Told::new(&[(&[], false, Total::Pages(1))]);
+    assert!(empty.list().try_collect::<Vec<_>>().await.expect("an empty list").is_empty());
+}
+
+#[tokio::test]
+async fn a_list_that_stays_incomplete_ends_with_an_error() {
+    let pages_of = |items: &'static [u32], more, total| (items, more, Total::Pages(total));
+    // What comes the first time and the second; what is yielded, and what the message says.
+    let table: &[([Answer; 2], [Answer; 2], &[u32], &str)] = &[
+        (
+            [items(&[1, 2], true, 9), items(&[], true, 9)],
+            [items(&[1, 2], true, 9), items(&[], true, 9)],
+            &[1, 2],
+            "2 of 9 items",
+        ),
+        (
+            [items(&[1], true, 2), items(&[2], false, 3)],
+            [items(&[1], true, 3), items(&[2], false, 4)],
+            &[1, 2],
+            "2 of 4 items",
+        ),
+        (
+            [items(&[1, 2], true, 4), items(&[2, 3], false, 4)],
+            [items(&[1, 2], true, 4), items(&[2, 3], false, 4)],
+            &[1, 2, 3],
+            "3 of 4 items",
+        ),
+        (
+            [pages_of(&[1], true, 5), pages_of(&[], true, 5)],
+            [pages_of(&[1], true, 5), pages_of(&[], true, 5)],
+            &[1],
+            "page 2 of 5",
+        ),
+        // What the second pass lacks is not made up for by the first.
+        (
+            [items(&[1, 2], true, 4), items(&[3], false, 3)],
+            [items(&[4, 5], true, 3), items(&[], true, 3)],
+            &[1, 2, 3, 4, 5],
+            "2 of 3 items",
+        ),
+    ];
+    for (first, again, yielded, words) in table {
+        let told = Told::new(&[*first, *again].concat());
+        let (came, end) = drain(told.list()).await;
+        let error = assert_kind(end, Kind::Provider);
+        assert_eq!((&came[..], told.asked()), (*yielded, vec![1, 2, 1, 2]), "{error:?}");
+        assert!(error.message.starts_with("the list is incomplete") && error.message.contains(words), "{error:?}");
+    }
+    // Complete the second time.
+    let told = Told::new(&[items(&[1], true, 2), items(&[], true, 2), items(&[1], true, 2), items(&[2], false, 2)]);
     assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2]);
 }
 
 #[tokio::test]
+async fn a_list_that_ends_early_is_an_error_at_every_provider_with_pages() {
+    let hybridbox = |items: Value, page: u32| json!({ "items": items, "page": page, "page_size": 1, "total": 100 });
+    let litemail = |rows: Value| json!({ "status": 200, "message": "", "data": { "domains": rows, "totalPages": 5 } });
+    let qboxmail = json!({
+        "resources": [{ "code": "D1", "name": "one.example" }], "pagination": { "total_pages": 3, "total_records": 3 },
+    });
+    let domain = json!([{ "id": "1", "name": "one.example", "domain": "one.example" }]);
+    let table = [
+        (ProviderId::Hybridbox, hybridbox(domain.clone(), 1), ("200 OK", hybridbox(json!([]), 2)), "1 of 100 items"),
+        (ProviderId::Qboxmail, qboxmail, ("404 Not Found", json!({ "message": "Not found" })), "1 of 3 items"),
+        (ProviderId::Litemail, litemail(domain), ("200 OK", litemail(json!([]))), "page 2 of 5"),
+    ];
+    for (id, first, (head, second), words) in table {
+        let answers = [reply("200 OK\r\nconnection: close", first.to_string()), {
+            reply(&format!("{head}\r\nconnection: close"), second.to_string())
+        }];
+        let (base_url, count) = serve(move |number, mut stream| {
+            let answer = answers[number % 2].clone();
+            async move {
+                swallow(&mut stream).await?;
+                stream.write_all(&answer).await?;
+                stream.shutdown().await
+            }
+            .boxed()
+        })
+        .await;
+        let ctx = Ctx::new(id).await;
+        let provider = ctx.open(|account| account.base_url = base_url);
+        let (came, end) = drain(provider.list_domains()).await;
+        let error = assert_kind(end, Kind::Provider);
+        assert!(error.message.contains("incomplete") && error.message.contains(words), "{id}: {error:?}");
+        // The list was read twice before.
+        assert_eq!((came.len(), count.load(Ordering::SeqCst)), (1, 4), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_does_not_advance_is_an_error() {
-    let same = Told::new(&[(&[1, 2], true, 9), (&[1, 2], true, 9), (&[1, 2], true, 9)]);
+    let same = Told::new(&[items(&[1, 2], true, 9), items(&[1, 2], true, 9), items(&[1, 2], true, 9)]);
     assert_kind(same.list().try_collect::<Vec<_>>().await, Kind::Provider);
     assert_eq!(same.asked(), [1, 2]);
-    let circle = Told::new(&[(&[1], true, 9), (&[2], true, 9), (&[1], true, 9)]);
+    let circle = Told::new(&[items(&[1], true, 9), items(&[2], true, 9), items(&[1], true, 9)]);
     assert_kind(circle.list().try_collect::<Vec<_>>().await, Kind::Provider);
-    let moved = Told::new(&[(&[1], true, 9), (&[2], false, 8), (&[1], true, 8), (&[1], true, 8)]);
+    let moved = Told::new(&[items(&[1], true, 9), items(&[2], false, 8), items(&[1], true, 8), items(&[1], true, 8)]);
     assert_kind(moved.list().try_collect::<Vec<_>>().await, Kind::Provider);
     assert_eq!(moved.asked(), [1, 2, 1, 2]);
 }
 
 #[tokio::test]
 async fn the_next_page_is_on_its_way_while_one_is_looked_at() {
-    let told = Told::new(&[(&[1, 2], true, 4), (&[3, 4], true, 4), (&[], false, 4)]);
+    let told = Told::new(&[items(&[1, 2], true, 4), items(&[3, 4], true, 4), items(&[], false, 4)]);
     let mut list = told.list();
     assert_eq!(list.next().await.map(Result::ok), Some(Some(1)));
     tokio::task::yield_now().await;
@@ -284,7 +443,7 @@ async fn the_next_page_is_on_its_way_while_one_is_looked_at() {
     assert_eq!(told.asked(), [1, 2]);
     drop(list);
     // A list on one page is asked for once.
-    let one = Told::new(&[(&[1, 2], false, 2)]);
+    let one = Told::new(&[items(&[1, 2], false, 2)]);
     assert_eq!(one.list().try_collect::<Vec<_>>().await.expect("a good list").len(), 2);
     assert_eq!(one.asked(), [1]);
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::adapters::words::{contradiction, said};
 use crate::error::{Effect, Error, Kind};
-use crate::http::{Failure, Page, Reply};
+use crate::http::{Failure, Page, Reply, Total};
 use crate::model::{
     Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Extra, Mailbox, NewMailbox, Stamp, Status,
 };
@@ -127,7 +127,7 @@ impl<T> WirePage<T> {
     /// Returns the page with this number. Its size is the one in the answer, which may be less than was asked for.
     pub(super) fn of(self, number: u32) -> Page<T> {
         let more = u64::from(number).saturating_mul(self.page_size) < self.total;
-        Page { items: self.items, more, total: Some(self.total) }
+        Page { items: self.items, more, total: Some(Total::Items(self.total)) }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::adapters::words::{contradiction, said};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Failure, Page, Reply};
+use crate::http::{Failure, Page, Reply, Total};
 use crate::model::{Address, DnsRecord, Domain, DomainName, Mailbox, NewMailbox, Stamp, Status};
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ impl WireRows {
             }
             WireRows::Nothing => (Vec::new(), None),
         };
-        Page { items, more: total.is_some_and(|total| u64::from(number) < total), total }
+        Page { items, more: total.is_some_and(|total| u64::from(number) < total), total: total.map(Total::Pages) }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adapters::words::{contradiction, said};
 use crate::error::{Effect, Error, Kind, Result};
-use crate::http::{Call, Failure, Page, Reply};
+use crate::http::{Call, Failure, Page, Reply, Total};
 use crate::model::{
     Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Extra, Mailbox, NewDomain, NewMailbox, Quota, Stamp,
     Status,
@@ -48,14 +48,15 @@ pub(super) struct WireList {
 impl WireList {
     /// Returns what is on page `number`, and whether there is more.
     pub(super) fn page(self, number: u32) -> Page<WireResource> {
-        let told = self.pagination;
-        let more = told.as_ref().and_then(|told| told.total_pages).is_some_and(|pages| number < pages);
-        Page { items: self.resources, more, total: told.and_then(|told| told.total_records) }
+        let told = self.pagination.unwrap_or_default();
+        let more = told.total_pages.is_some_and(|pages| number < pages);
+        let items = told.total_records.map(Total::Items);
+        Page { items: self.resources, more, total: items.or(told.total_pages.map(|pages| Total::Pages(pages.into()))) }
     }
 }
 
 /// Empty on single reads.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct WirePagination {
     pub(super) total_pages: Option<u32>,
     pub(super) total_records: Option<u64>,
