@@ -36,11 +36,8 @@ mod settle;
 mod verb;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 pub use self::engine::run;
 use self::input::Input;
@@ -49,7 +46,8 @@ use self::journal::Journal;
 use self::record::Record;
 use self::sink::Sink;
 pub use self::verb::Verb;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+pub use crate::interrupt::Interrupt;
 use crate::model::{Address, Mailbox};
 use crate::output::Outcome;
 
@@ -67,34 +65,6 @@ impl Fingerprint {
         print[..8].copy_from_slice(&first);
         print[8..].copy_from_slice(&second[..4]);
         Fingerprint(print)
-    }
-}
-
-/// The wish to end early, told from outside.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    heard: AtomicBool,
-    kind: Mutex<Option<Kind>>,
-    told: Notify,
-}
-
-impl Interrupt {
-    /// Tells a run that is under way to end; returns false when there is none.
-    pub fn tell(&self, kind: Kind) -> bool {
-        *self.kind.lock().expect("no code panics while it holds this lock") = Some(kind);
-        self.told.notify_one();
-        self.heard.load(Ordering::Relaxed)
-    }
-
-    /// Says that a run is under way, which will hear of it.
-    fn listen(&self) {
-        self.heard.store(true, Ordering::Relaxed);
-    }
-
-    async fn wait(&self) -> Error {
-        self.told.notified().await;
-        let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
-        Error::new(kind, "interrupted; the requests under way were let end")
     }
 }
 
