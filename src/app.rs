@@ -10,11 +10,11 @@ use etcetera::BaseStrategy;
 use secrecy::ExposeSecret;
 
 use crate::adapters::{self, Account};
-use crate::bulk::Interrupt;
-use crate::cli::Global;
 use crate::config::{Choice, Config, Env, Profile, Sourced};
 use crate::error::{Error, Kind, Result};
+use crate::global::Global;
 use crate::http::{Gate, Redactor, check_base_url};
+use crate::interrupt::Interrupt;
 use crate::output::{Format, Out, Source, set_color};
 use crate::provider::{AuthScheme, Checked, Op, Provider, ProviderId, Support};
 use crate::sandbox::Sandbox;

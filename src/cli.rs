@@ -1,21 +1,12 @@
-//! The clap root: global flags and the list of nouns.
+//! The clap root: the list of commands, and which function runs each.
 
-use std::path::PathBuf;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser, Subcommand};
-
+use crate::app::App;
 use crate::commands::{alias, bulk, completions, config, credential, domain, mailbox, profile, provider, sandbox};
-use crate::provider::ProviderId;
-
-/// Reads the name of a provider, and tells shells the names to complete.
-pub(crate) fn provider_kind() -> impl TypedValueParser<Value = ProviderId> {
-    let names = ProviderId::ALL.map(|id| match id {
-        ProviderId::Mailinabox => PossibleValue::new(id.as_str()).aliases(["miab", "mail-in-a-box"]),
-        other => PossibleValue::new(other.as_str()),
-    });
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<ProviderId>())
-}
+use crate::error::Result;
+use crate::global::Global;
+use crate::output::{Shape, rows};
 
 /// Provision mailboxes at Hybridbox, EmBoux, LiteMail, Qboxmail and Mail-in-a-Box
 #[derive(Debug, Parser)]
@@ -26,60 +17,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// The flags every command takes.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// The kind of provider: hybridbox, emboux, litemail, qboxmail, mailinabox
-    #[arg(short, long, global = true, value_name = "KIND", hide_possible_values = true, value_parser = provider_kind())]
-    pub(crate) provider: Option<ProviderId>,
-    /// The account, by its name in the configuration; lists take several
-    #[arg(short = 'P', long, global = true, value_name = "NAME")]
-    pub(crate) profile: Vec<String>,
-    /// List over every profile
-    #[arg(long, global = true, conflicts_with = "profile")]
-    pub(crate) all_profiles: bool,
-    /// table, json, jsonl, csv or value [env: MBX_OUTPUT] [default: table]
-    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true, value_parser = ["table", "json", "jsonl", "csv", "value"])]
-    pub(crate) output: Option<String>,
-    /// The columns to show, separated by commas
-    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
-    pub(crate) columns: Option<Vec<String>>,
-    /// Leave out the heading of tables and CSV
-    #[arg(long, global = true)]
-    pub(crate) no_headers: bool,
-    /// Sort by a column; with a minus in front the other way round
-    #[arg(long, global = true, value_name = "KEY", allow_hyphen_values = true)]
-    pub(crate) sort: Option<String>,
-    /// Show at most so many
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// Show what would be sent, and send only what changes nothing
-    #[arg(long, global = true)]
-    pub(crate) dry_run: bool,
-    /// Answer questions with yes
-    #[arg(short, long, global = true)]
-    pub(crate) yes: bool,
-    /// Never ask; what needs an answer is refused
-    #[arg(long, global = true)]
-    pub(crate) no_input: bool,
-    /// Leave out notes
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-    /// Show requests; twice: when they are sent; three times: bodies, without secrets
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Colour messages: auto, always, never
-    #[arg(long, global = true, value_name = "WHEN", hide_possible_values = true, value_parser = ["auto", "always", "never"])]
-    pub(crate) color: Option<String>,
-    /// The configuration file [env: MBX_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Talk to the built-in sandbox instead of the provider [env: MBX_SANDBOX]
-    #[arg(long, global = true)]
-    pub(crate) sandbox: bool,
 }
 
 /// What can be done.
@@ -116,4 +53,45 @@ pub(crate) enum Command {
     Sandbox(sandbox::Verb),
     /// Print a completion script for a shell
     Completions(completions::Args),
+}
+
+/// Runs a command.
+pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
+    if let Some(shape) = changed(&command) {
+        app.out.check(shape)?;
+    }
+    match command {
+        Command::Mailbox(verb) | Command::LongMailbox(verb) => mailbox::run(app, verb).await,
+        Command::Domain(verb) => domain::run(app, verb).await,
+        Command::Alias(verb) => alias::run(app, verb).await,
+        Command::Credential(verb) => credential::run(app, verb).await,
+        Command::Bulk(verb) => bulk::run(app, verb).await,
+        Command::Provider(verb) => provider::run(app, verb).await,
+        Command::Profile(verb) => profile::run(app, verb).await,
+        Command::Config(verb) => config::run(app, verb).await,
+        Command::Sandbox(verb) => sandbox::run(app, verb).await,
+        Command::Completions(args) => completions::run(&app.out, &args, &mut Cli::command()),
+    }
+}
+
+/// Returns the shape of what the command changes at a provider, if it changes anything there.
+pub(crate) fn changed(command: &Command) -> Option<&'static Shape> {
+    match command {
+        Command::Mailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
+        | Command::LongMailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
+        | Command::Domain(domain::Verb::List | domain::Verb::Get(_) | domain::Verb::Dns(_))
+        | Command::Alias(alias::Verb::List(_))
+        | Command::Credential(credential::Verb::List)
+        | Command::Bulk(bulk::Verb::Check(_) | bulk::Verb::List | bulk::Verb::Show { .. })
+        | Command::Provider(_)
+        | Command::Profile(_)
+        | Command::Config(_)
+        | Command::Sandbox(_)
+        | Command::Completions(_) => None,
+        Command::Mailbox(_) | Command::LongMailbox(_) => Some(&rows::MAILBOX),
+        Command::Domain(_) => Some(&rows::DOMAIN),
+        Command::Alias(_) => Some(&rows::ALIAS),
+        Command::Credential(_) => Some(&rows::CREDENTIAL),
+        Command::Bulk(_) => Some(&rows::BULK),
+    }
 }

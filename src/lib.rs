@@ -15,19 +15,23 @@
 //! | Out | where results and messages go, in which format | [`output`] |
 //! | bulk | many mailboxes from a file, journaled and resumable | [`bulk`] |
 //! | sandbox | a local stand-in for all five APIs, written from the documents | [`sandbox`] |
+//! | Global | the flags that every command takes | `global` |
+//! | Interrupt | the request to stop early | [`interrupt`] |
 //! | App | one run of the program | `app` |
 //! | commands | one file per noun | `commands` |
+//! | Cli | the list of commands, and which function runs each | `cli` |
 //!
-//! A module uses what is below it, never what is above or beside it:
+//! A module uses what is below it, never what is above or beside it; `tests/it/layers.rs` checks this:
 //!
 //! ```text
-//! main · cli
+//! lib
+//! cli
 //! commands
 //! app
-//! config · bulk
+//! config · bulk · global
 //! output · sandbox · adapters
 //! provider
-//! http
+//! http · interrupt
 //! error
 //! model
 //! ```
@@ -47,7 +51,9 @@ mod cli;
 mod commands;
 pub mod config;
 pub mod error;
+mod global;
 pub mod http;
+pub mod interrupt;
 mod lock;
 pub mod model;
 pub mod output;
@@ -59,18 +65,19 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use futures_util::FutureExt;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::bulk::Interrupt;
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command};
 use crate::config::Env;
 use crate::error::{Effect, Error, Kind, Result};
+use crate::global::Global;
+use crate::interrupt::{Interrupt, signal};
 use crate::output::{Format, Out, escape};
 
 /// Runs the program with these arguments, the first being its own name, and returns its exit code.
@@ -94,11 +101,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()> {
     if let Command::Completions(args) = &command {
         // A shell that starts wants its completions, whatever the configuration looks like.
-        return commands::completions::run(out, args);
+        return commands::completions::run(out, args, &mut Cli::command());
     }
     let mut app = App::new(global, env)?;
     out.clone_from(&app.out);
-    let changes = commands::changed(&command).is_some() && !app.dry_run;
+    let changes = cli::changed(&command).is_some() && !app.dry_run;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -111,7 +118,7 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
         let _ = interrupted.as_mut().now_or_never();
         tokio::select! {
             biased;
-            result = commands::run(&mut app, command) => result,
+            result = cli::run(&mut app, command) => result,
             kind = interrupted => Err(if changes {
                 Error::new(kind, "interrupted; a request that was under way may have been carried out")
                     .effect(Effect::Unknown)
@@ -129,23 +136,7 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
 /// Waits until the program has to end: at the first signal, or at the second where a run wants to end in order.
 async fn interrupted(interrupt: &Interrupt) -> Kind {
     let first = signal().await;
-    if interrupt.stop(first) { signal().await } else { first }
-}
-
-/// Waits for Ctrl-C or a request to end.
-pub(crate) async fn signal() -> Kind {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => Kind::Interrupted,
-                _ = terminate.recv() => Kind::Terminated,
-            };
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-    Kind::Interrupted
+    if interrupt.request(first) { signal().await } else { first }
 }
 
 fn finish(out: &Out, result: Result<()>) -> ExitCode {

@@ -24,11 +24,8 @@ mod looks;
 mod verb;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 pub use self::engine::run;
 pub use self::feed::STAND_IN;
@@ -37,7 +34,8 @@ use self::journal::Journal;
 use self::record::Record;
 use self::sink::Sink;
 pub use self::verb::Verb;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+pub use crate::interrupt::Interrupt;
 use crate::model::{Address, Outcome};
 pub use crate::provider::case::OnExisting;
 
@@ -55,34 +53,6 @@ impl Fingerprint {
         print[..8].copy_from_slice(&first);
         print[8..].copy_from_slice(&second[..4]);
         Fingerprint(print)
-    }
-}
-
-/// A request to stop the run.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    is_running: AtomicBool,
-    kind: Mutex<Option<Kind>>,
-    stopped: Notify,
-}
-
-impl Interrupt {
-    /// Asks a run that is under way to stop; returns false when there is none.
-    pub fn stop(&self, kind: Kind) -> bool {
-        *self.kind.lock().expect("no code panics while it holds this lock") = Some(kind);
-        self.stopped.notify_one();
-        self.is_running.load(Ordering::Relaxed)
-    }
-
-    /// Says that a run is under way, which will stop when it is asked to.
-    fn listen(&self) {
-        self.is_running.store(true, Ordering::Relaxed);
-    }
-
-    async fn wait(&self) -> Error {
-        self.stopped.notified().await;
-        let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
-        Error::new(kind, "interrupted; the requests under way were allowed to finish")
     }
 }
 

@@ -1,8 +1,5 @@
 //! `mbx completions SHELL`.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
 use crate::error::Result;
 use crate::output::Out;
 
@@ -12,8 +9,9 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(out: &Out, args: &Args) -> Result<()> {
+/// Prints the script that completes `command`.
+pub(crate) fn run(out: &Out, args: &Args, command: &mut clap::Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "mbx", &mut script);
+    clap_complete::generate(args.shell, command, "mbx", &mut script);
     out.text(&String::from_utf8_lossy(&script))
 }

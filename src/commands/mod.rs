@@ -18,52 +18,10 @@ pub(crate) mod wait;
 use serde_json::{Value, json};
 
 use crate::app::{App, Opened};
-use crate::cli::Command;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Removal, Status};
-use crate::output::{Outcome, Row, Shape, rows};
+use crate::output::{Outcome, Row, Shape};
 use crate::provider::{Done, Provider};
-
-/// Runs a command.
-pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
-    if let Some(shape) = changed(&command) {
-        app.out.check(shape)?;
-    }
-    match command {
-        Command::Mailbox(verb) | Command::LongMailbox(verb) => mailbox::run(app, verb).await,
-        Command::Domain(verb) => domain::run(app, verb).await,
-        Command::Alias(verb) => alias::run(app, verb).await,
-        Command::Credential(verb) => credential::run(app, verb).await,
-        Command::Bulk(verb) => bulk::run(app, verb).await,
-        Command::Provider(verb) => provider::run(app, verb).await,
-        Command::Profile(verb) => profile::run(app, verb).await,
-        Command::Config(verb) => config::run(app, verb).await,
-        Command::Sandbox(verb) => sandbox::run(app, verb).await,
-        Command::Completions(args) => completions::run(&app.out, &args),
-    }
-}
-
-/// Returns the shape of what the command changes at a provider, if it changes anything there.
-pub(crate) fn changed(command: &Command) -> Option<&'static Shape> {
-    match command {
-        Command::Mailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
-        | Command::LongMailbox(mailbox::Verb::List(_) | mailbox::Verb::Get(_))
-        | Command::Domain(domain::Verb::List | domain::Verb::Get(_) | domain::Verb::Dns(_))
-        | Command::Alias(alias::Verb::List(_))
-        | Command::Credential(credential::Verb::List)
-        | Command::Bulk(bulk::Verb::Check(_) | bulk::Verb::List | bulk::Verb::Show { .. })
-        | Command::Provider(_)
-        | Command::Profile(_)
-        | Command::Config(_)
-        | Command::Sandbox(_)
-        | Command::Completions(_) => None,
-        Command::Mailbox(_) | Command::LongMailbox(_) => Some(&rows::MAILBOX),
-        Command::Domain(_) => Some(&rows::DOMAIN),
-        Command::Alias(_) => Some(&rows::ALIAS),
-        Command::Credential(_) => Some(&rows::CREDENTIAL),
-        Command::Bulk(_) => Some(&rows::BULK),
-    }
-}
 
 /// What to do when the thing to be made is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::adapters;
 use crate::app::App;
-use crate::cli::provider_kind;
 use crate::error::{Error, Kind, Result};
+use crate::global::provider_kind;
 use crate::model::Bytes;
 use crate::output::{Row, rows};
 use crate::provider::{AuthScheme, NameRule, Op, PasswordRule, ProviderId, QuotaRule, Spec};

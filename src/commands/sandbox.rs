@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::sandbox_exports;
 use crate::error::{Error, Kind, Result};
+use crate::interrupt::signal;
 use crate::output::{Format, rows};
 use crate::sandbox::Sandbox;
 
@@ -53,6 +54,6 @@ async fn serve(app: &App, port: u16) -> Result<()> {
     }
     app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
     // To be ended from outside is what a server is for, and no failure.
-    crate::signal().await;
+    signal().await;
     Ok(())
 }

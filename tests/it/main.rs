@@ -10,6 +10,7 @@ mod contract;
 mod hostile;
 mod http;
 mod input;
+mod layers;
 mod listing;
 mod machine;
 mod program;

@@ -58,7 +58,7 @@ async fn everything(provider: &Checked) -> Vec<Error> {
         provider.list_mailboxes(None).try_collect::<Vec<Mailbox>>().await.map(drop),
         provider.get_mailbox(&ada).await.map(drop),
         provider.update_mailbox(&ada, &quota).await.map(drop),
-        provider.set_password(&ada, &PASSWORD.into()).await,
+        provider.set_password(&ada, &PASSWORD.into()).await.map(drop),
         provider.create_alias(&alias).await.map(drop),
         provider.list_aliases(ada.domain()).try_collect::<Vec<Alias>>().await.map(drop),
         provider.delete_alias(&alias.source).await.map(drop),

@@ -1,0 +1,53 @@
+//! Why the program has to end before its work is done: a signal.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, Kind};
+
+/// A request to stop, shared by the program and the run that is under way.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    is_awaited: AtomicBool,
+    kind: Mutex<Option<Kind>>,
+    requested: Notify,
+}
+
+impl Interrupt {
+    /// Asks a run that is under way to stop; returns false when there is none.
+    pub fn request(&self, kind: Kind) -> bool {
+        *self.kind.lock().expect("no code panics while it holds this lock") = Some(kind);
+        self.requested.notify_one();
+        self.is_awaited.load(Ordering::Relaxed)
+    }
+
+    /// Says that a run is under way, which stops in order when it is asked to.
+    pub fn listen(&self) {
+        self.is_awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until a stop is requested, and returns the reason.
+    pub async fn wait(&self) -> Error {
+        self.requested.notified().await;
+        let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
+        Error::new(kind, "interrupted; the requests under way were allowed to finish")
+    }
+}
+
+/// Waits for Ctrl-C or for the system's request to end.
+pub(crate) async fn signal() -> Kind {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => Kind::Interrupted,
+                _ = terminate.recv() => Kind::Terminated,
+            };
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+    Kind::Interrupted
+}
