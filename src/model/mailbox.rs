@@ -1,7 +1,7 @@
 //! A mailbox, and what is asked for when one is made, changed or removed.
 
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Address, Bytes, Extra, Quota, Stamp, Status};
 
@@ -120,6 +120,18 @@ impl MailboxChange {
                 mailbox.quota.is_some_and(|has| has.limit.unwrap_or(0) == wanted.0 && has.unlimited == (wanted.0 == 0))
             })
     }
+}
+
+/// What is known about a password that was set or made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordState {
+    /// The provider confirmed it.
+    Accepted,
+    /// The mailbox is ours by all evidence, but the answer to the request was lost.
+    Assumed,
+    /// It was sent, and nothing proves whether it took effect.
+    PossiblyInUse,
 }
 
 /// What became of something that was to be removed.

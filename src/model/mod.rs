@@ -14,6 +14,6 @@ pub use address::{Address, AddressError, AliasSource, DomainName};
 pub use alias::Alias;
 pub use credential::{Credential, NewCredential};
 pub use domain::{DnsRecord, Domain, NewDomain};
-pub use mailbox::{Mailbox, MailboxChange, NewMailbox, Removal};
+pub use mailbox::{Mailbox, MailboxChange, NewMailbox, PasswordState, Removal};
 pub use provider::ProviderId;
 pub use value::{Bytes, Extra, Quota, Stamp, Status};
