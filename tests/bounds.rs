@@ -140,3 +140,96 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
         assert_eq!(sandbox.take_seen().len(), 3, "what is too large is not asked for again");
     }
 }
+
+/// Starts a server whose account has so many mailboxes, or whose list breaks off after them; returns where it listens.
+fn serve_mailboxes(count: usize, breaks_off: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let mut out = std::io::BufWriter::new(&mut stream);
+            let _ = write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+            let mut chunk = |text: &str| write!(out, "{:x}\r\n{text}\r\n", text.len()).is_ok();
+            for id in 1..=count {
+                let mark = if id == 1 { "[" } else { "," };
+                let item = format!(
+                    r#"{mark}{{"id":{id},"email":"user{id:07}@example.com","domain_id":1,"created_at":"2026-01-05T09:00:00"}}"#
+                );
+                if !chunk(&item) {
+                    break;
+                }
+            }
+            if !breaks_off {
+                let _ = chunk("]") && chunk("");
+            }
+        }
+    });
+    base_url
+}
+
+/// Runs a list with the real program; returns its exit code, its output, what it says, and the most memory it held.
+fn list(base_url: &str, format: &str) -> (Option<i32>, String, String, usize) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mbx"))
+        .args(["list", "-p", "emboux", "-o", format])
+        .env_clear()
+        .env("MBX_NO_WAIT", "1")
+        .env("HOME", std::env::temp_dir())
+        .env("MBX_EMBOUX_BASE_URL", base_url)
+        .env("MBX_EMBOUX_API_KEY", "key")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let (mut stdout, mut text, mut most) = (child.stdout.take().expect("a pipe"), Vec::new(), 0);
+    let status = format!("/proc/{}/status", child.id());
+    let mut piece = vec![0; 1 << 20];
+    while let Ok(read @ 1..) = stdout.read(&mut piece) {
+        text.extend_from_slice(&piece[..read]);
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let held =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        most = most.max(held.unwrap_or(0) << 10);
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8(output.stderr).expect("it is text");
+    (output.status.code(), String::from_utf8(text).expect("it is text"), said, most)
+}
+
+#[test]
+fn a_long_list_takes_little_memory_in_every_format() {
+    let count = 25_000;
+    let base_url = serve_mailboxes(count, false);
+    for format in ["table", "json", "jsonl", "csv", "value"] {
+        let (code, text, said, most) = list(&base_url, format);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{format}");
+        // Such a list as objects in memory would take four kibibytes a row.
+        assert!((1..64 * MIB).contains(&most), "{format}: {} MiB", most / MIB);
+        let rows = match format {
+            "json" => serde_json::from_str::<Vec<serde_json::Value>>(&text).expect("one array").len(),
+            "table" | "csv" => text.lines().count() - 1,
+            _ => text.lines().count(),
+        };
+        assert_eq!(rows, count, "{format}");
+    }
+}
+
+#[test]
+fn a_list_that_breaks_off_shows_what_came_and_says_so() {
+    let base_url = serve_mailboxes(5000, true);
+    for format in ["table", "json", "jsonl", "csv", "value"] {
+        let (code, text, said, _) = list(&base_url, format);
+        assert_eq!(code, Some(12), "{format}: {said}");
+        assert!(said.contains("the list ends too early, after 4"), "{format}: {said}");
+        assert!(text.contains("user0004000@example.com"), "{format}");
+        if format == "json" {
+            let rows = serde_json::from_str::<Vec<serde_json::Value>>(&text).expect("an array that has its end");
+            assert!(said.contains(&format!("after {} rows", rows.len())), "{said}");
+        }
+    }
+    let nothing = serve_mailboxes(0, true);
+    for format in ["table", "json", "jsonl", "csv", "value"] {
+        let (code, text, said, _) = list(&nothing, format);
+        assert_eq!((code, text.as_str()), (Some(12), ""), "{format}: {said}");
+    }
+}

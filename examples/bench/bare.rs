@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use mbx::adapters::{self, Account};
 use mbx::bulk::input::{Input, Select};
-use mbx::bulk::journal::{Header, Journal, RunOptions};
-use mbx::bulk::{self, Ends, Interrupt, Options, Verb};
+use mbx::bulk::journal::{AccountMark, FORMAT, Header, Journal, RunOptions, this_boot};
+use mbx::bulk::{self, Interrupt, OnExisting, Options, RunIo, Verb};
 use mbx::http::Gate;
 use mbx::model::ProviderId;
 use mbx::output::Outcome;
@@ -109,6 +109,9 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
     let mut input = Input::open(file, Verb::Create.columns(), Vec::new(), Select::default())?;
     let survey = input.survey(|_| Vec::new())?;
     let header = Header {
+        format: FORMAT,
+        boot: this_boot(),
+        account: AccountMark::default(),
         run: format!("bench-{}", std::process::id()),
         started: jiff::Timestamp::now(),
         verb: Verb::Create,
@@ -121,7 +124,7 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
     };
     let journal = folder.map(|folder| Journal::begin(folder.as_ref(), &header)).transpose()?;
     let interrupt = Interrupt::default();
-    let ends = Ends {
+    let ends = RunIo {
         input: &input,
         size: (survey.rows, survey.domains),
         journal: journal.as_ref(),
@@ -133,8 +136,9 @@ pub(crate) async fn engine(base_url: &str, file: &str, concurrency: usize, folde
     let options = Options {
         verb: Verb::Create,
         concurrency,
-        already_is_fine: false,
-        adopts: false,
+        on_existing: OnExisting::Fail,
+        missing_is_fine: false,
+        only_looks: false,
         max_failures: None,
         dry_run: false,
         poll: Duration::ZERO,

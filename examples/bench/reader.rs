@@ -64,6 +64,7 @@ struct Line<'a> {
     created_at: Option<&'a str>,
     updated_at: Option<&'a str>,
     extra: BTreeMap<&'a str, &'a str>,
+    notes: [&'a str; 0],
 }
 
 /// A mailbox, read and written by serde_json: nothing is checked, mapped or escaped.
@@ -87,6 +88,7 @@ fn print(items: &mut Items, lines: &mut Vec<u8>) -> Result<bool> {
         created_at: user.created_at.as_deref(),
         updated_at: None,
         extra: BTreeMap::new(),
+        notes: [],
     };
     serde_json::to_writer(&mut *lines, &line)?;
     Ok(true)

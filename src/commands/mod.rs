@@ -15,8 +15,6 @@ pub(crate) mod provider;
 pub(crate) mod sandbox;
 pub(crate) mod wait;
 
-use serde_json::{Value, json};
-
 use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Removal, Status};
@@ -49,7 +47,7 @@ fn planned<T>(app: &App, shape: &Shape, result: Result<T>, row: impl FnOnce(Outc
         Ok(done) => Ok(Some(done)),
         Err(error) if error.kind == Kind::Planned => {
             let mut row = row(Outcome::Planned);
-            extra(&mut row, "request", json!(error.message));
+            row.add_extra("request", &error.message);
             app.out.note(&format!("would send {}", error.message));
             app.out.one(shape, row).map(|()| None)
         }
@@ -85,14 +83,18 @@ fn show_removal(
             None => return Ok(()),
             Some(Removal::Done(note)) => {
                 let mut row = row(Outcome::Deleted);
-                tell_removal(app, &mut row, note);
+                if let Some(note) = note {
+                    row.add_note(note);
+                }
                 row
             }
             Some(Removal::Scheduled { on, note }) => {
                 let mut row = row(Outcome::Scheduled);
-                row.insert("status".to_owned(), json!(Status::Ending));
-                extra(&mut row, "effective_on", json!(on));
-                tell_removal(app, &mut row, Some(note));
+                row.set("status", Status::Ending);
+                if let Some(on) = on {
+                    row.add_extra("effective_on", on);
+                }
+                row.add_note(note);
                 row
             }
         },
@@ -100,28 +102,12 @@ fn show_removal(
     app.out.one(shape, row)
 }
 
-fn tell_removal(app: &App, row: &mut Row, note: Option<&str>) {
-    extra(row, "note", json!(note));
-    if let Some(note) = note {
-        app.out.note(note);
-    }
-}
-
 /// Returns a function that gives the same row with another outcome.
 fn with_outcome(row: Row) -> impl Fn(Outcome) -> Row {
     move |outcome| {
         let mut row = row.clone();
-        row.insert("outcome".to_owned(), json!(outcome));
+        row.set("outcome", outcome);
         row
-    }
-}
-
-/// Adds to what a row says beyond the model.
-fn extra(row: &mut Row, key: &str, value: Value) {
-    if !value.is_null()
-        && let Some(Value::Object(extra)) = row.get_mut("extra")
-    {
-        extra.insert(key.to_owned(), value);
     }
 }
 

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::prompt;
 use crate::app::App;
 use crate::config::read_private;
 use crate::error::{Effect, Error, Kind, Result};
+use crate::model::PasswordState;
 use crate::output::Row;
 
 /// Letters and digits that are not mistaken for each other, and signs that need no quoting anywhere.
@@ -126,15 +126,15 @@ impl PasswordArgs {
 }
 
 impl NewPassword {
-    /// Puts the password into a row, in front of what is open, if it is to be shown.
+    /// Puts a password that the provider has accepted into a row, if it is to be shown.
     pub(crate) fn show_in(&self, row: &mut Row) {
-        if !self.show {
-            return;
-        }
-        let extra = row.shift_remove("extra");
-        row.insert("password".to_owned(), json!(self.secret.expose_secret()));
-        if let Some(extra) = extra {
-            row.insert("extra".to_owned(), extra);
+        self.show_as(row, PasswordState::Accepted);
+    }
+
+    /// Puts the password into a row with what is known about it, if it is to be shown.
+    pub(crate) fn show_as(&self, row: &mut Row, state: PasswordState) {
+        if self.show {
+            row.set_password(&self.secret, state);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::config::sandbox_exports;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::signal;
-use crate::output::{Format, rows};
+use crate::output::rows;
 use crate::sandbox::Sandbox;
 
 #[derive(Debug, Subcommand)]
@@ -43,15 +43,9 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
 async fn serve(app: &App, port: u16) -> Result<()> {
     let sandbox = Sandbox::start_on(port, None).await?;
     let exports = sandbox_exports(|provider| sandbox.base_url(provider));
-    // The lines are for `eval`, so the table is left to the formats that were asked for.
-    if app.out.format == Format::Table {
-        let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
-        app.out.text(&lines)?;
-    } else {
-        let lines =
-            exports.into_iter().map(|(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]));
-        app.out.all(&rows::VARIABLE, lines.collect()).await?;
-    }
+    let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+    let as_row = |(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]);
+    app.out.lines_or_all(&lines, &rows::VARIABLE, exports.into_iter().map(as_row).collect()).await?;
     app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
     // To be ended from outside is what a server is for, and no failure.
     signal().await;

@@ -26,7 +26,7 @@ impl ProviderId {
         [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Litemail, ProviderId::Qboxmail, ProviderId::Mailinabox];
 
     /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             ProviderId::Hybridbox => "hybridbox",
             ProviderId::Emboux => "emboux",

@@ -30,16 +30,21 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the word that stands for it.
+    /// Returns the word for it, as it is shown in a message.
     pub fn as_str(&self) -> &str {
-        match self {
+        self.word().unwrap_or("unknown")
+    }
+
+    /// Returns the word for it; `None` where the provider does not say.
+    pub fn word(&self) -> Option<&str> {
+        Some(match self {
             Status::Active => "active",
             Status::Pending => "pending",
             Status::Suspended => "suspended",
             Status::Ending => "ending",
-            Status::Unknown => "unknown",
+            Status::Unknown => return None,
             Status::Other(word) => word,
-        }
+        })
     }
 }
 
@@ -49,9 +54,10 @@ impl fmt::Display for Status {
     }
 }
 
+/// Null where the provider does not say.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        self.word().serialize(serializer)
     }
 }
 

@@ -1,16 +1,17 @@
-//! A row told cell by cell, to whoever writes it down. A list of a million rows is written from what its cells borrow;
-//! building an object for each would take most of the time.
+//! Writes a row cell by cell, without building an object: a list of a million rows is written from what its cells borrow,
+//! and building an object for each would take most of the time.
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Row;
+use super::column::{Column, plain};
 use super::text::{escape_json, is_plain};
-use super::{Column, Row, plain};
 
 /// Something that is shown as a row.
 pub trait Record {
-    /// Tells its cells, in the order of its JSON object.
-    fn tell(&self, cells: &mut impl Cells);
+    /// Writes its cells, in the order of its JSON object.
+    fn write_cells(&self, cells: &mut impl Cells);
 }
 
 /// What takes the cells of a row. Keys are our own words, so they need no escape.
@@ -23,8 +24,8 @@ pub trait Cells {
 }
 
 impl Record for Row {
-    fn tell(&self, cells: &mut impl Cells) {
-        for (key, value) in self {
+    fn write_cells(&self, cells: &mut impl Cells) {
+        for (key, value) in self.iter() {
             match value {
                 Value::String(text) => cells.text(key, Some(text)),
                 value => cells.json(key, value),
@@ -138,7 +139,7 @@ impl<'a> Picked<'a> {
     /// Picks the cells of the next row.
     pub(super) fn of(&mut self, record: &impl Record) -> &[String] {
         self.cells.iter_mut().for_each(String::clear);
-        record.tell(self);
+        record.write_cells(self);
         &self.cells
     }
 }
@@ -154,13 +155,46 @@ impl Cells for Picked<'_> {
 
     fn json(&mut self, key: &str, value: &impl Serialize) {
         for (column, cell) in self.columns.iter().zip(&mut self.cells) {
-            let Some(path) = column.key.strip_prefix(key) else { continue };
-            let path = path.replace('.', "/");
-            if path.is_empty() || path.starts_with('/') {
+            if let Some(path) = path_below(column.key, key) {
                 cell.push_str(&to_value(value).pointer(&path).map(plain).unwrap_or_default());
             }
         }
     }
+}
+
+/// The cell of one column, as a JSON value.
+pub(super) struct Picker {
+    column: Column,
+    found: Value,
+}
+
+impl Picker {
+    /// Picks the cell that a column has in a row.
+    pub(super) fn pick(column: Column, record: &impl Record) -> Value {
+        let mut picker = Picker { column, found: Value::Null };
+        record.write_cells(&mut picker);
+        picker.found
+    }
+}
+
+impl Cells for Picker {
+    fn text(&mut self, key: &str, text: Option<&str>) {
+        if self.column.key == key {
+            self.found = Value::from(text);
+        }
+    }
+
+    fn json(&mut self, key: &str, value: &impl Serialize) {
+        if let Some(path) = path_below(self.column.key, key) {
+            self.found = to_value(value).pointer(&path).cloned().unwrap_or_default();
+        }
+    }
+}
+
+/// Returns where in the value at `key` the cell of a column stands, as a JSON pointer; `None` when it stands elsewhere.
+fn path_below(column: &str, key: &str) -> Option<String> {
+    let path = column.strip_prefix(key)?.replace('.', "/");
+    (path.is_empty() || path.starts_with('/')).then_some(path)
 }
 
 #[cfg(test)]
@@ -169,12 +203,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::output::{Look, rows};
+    use crate::output::column::column;
+    use crate::output::rows;
 
     fn line(row: &Row) -> String {
         let mut bytes = Vec::new();
         let mut line = Line::new(&mut bytes);
-        row.tell(&mut line);
+        row.write_cells(&mut line);
         line.end();
         String::from_utf8(bytes).expect("a line is text")
     }
@@ -193,7 +228,7 @@ mod tests {
             ("quotas", json!(7)),
         ]);
         let keys = ["quota.limit", "address", "quota.used", "aliases", "absent", "quota.limit"];
-        let columns = keys.map(|key| Column { key, head: key, look: Look::Text });
+        let columns = keys.map(column);
         let mut picked = Picked::new(&columns);
         let expected = ["5", "ada@example.com", "", "a@example.com b@example.com", "", "5"];
         assert_eq!(picked.of(&row), expected);

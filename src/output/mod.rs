@@ -1,36 +1,37 @@
 //! Where results and messages go, and in which format. Results go to standard output and nothing else does.
 
 mod cells;
+mod column;
 mod live;
 mod progress;
 pub mod rows;
 mod sink;
+mod table;
 mod text;
 
 use std::cmp::Ordering;
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, TryStreamExt};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tabled::builder::Builder;
-use tabled::settings::object::Segment;
-use tabled::settings::peaker::PriorityMax;
-use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
 pub use cells::{Cells, Record};
+pub use column::{Column, Shape};
 pub use live::Live;
 pub use progress::Progress;
-pub use rows::{Column, Look, Outcome, Row, Shape, Source};
-pub use text::{escape, escape_json, guard_formula};
+pub use rows::{Outcome, Row, Source};
+pub use text::{escape, escape_json, guard_formula, unguard_formula};
 
+use self::cells::Picker;
+use self::column::plain;
+use self::live::Writer;
 use self::sink::Sink;
+use self::text::{escape_data, pretty};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::Listing;
-use crate::model::{Bytes, Stamp};
-
-/// What stands in a table where a provider says nothing.
-const NOTHING: &str = "–";
+use crate::model::Stamp;
 
 /// A format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +87,17 @@ pub struct Out {
 }
 
 impl Out {
-    /// Tells the user something besides the result, on standard error.
+    /// Says something besides the result, on standard error, unless notes are hidden.
     pub fn note(&self, note: &str) {
         if !self.quiet {
             message("note", note);
+        }
+    }
+
+    /// Says something that only helps a person who reads along; a program that asked for JSON has no use for it.
+    pub fn note_for_people(&self, note: &str) {
+        if !self.format.is_json() {
+            self.note(note);
         }
     }
 
@@ -122,11 +130,39 @@ impl Out {
         self.sort.as_deref().map_or(Ok(()), |key| sort_key(shape, key).map(drop))
     }
 
-    /// Shows one thing. When that fails, the error still tells what was done.
+    /// Shows lines that are made for a shell to people, and the same as rows to programs.
+    pub async fn lines_or_all<R: Record + Send>(&self, lines: &str, shape: &Shape, rows: Vec<R>) -> Result<()> {
+        match self.format {
+            Format::Table => self.text(lines),
+            Format::Json | Format::Jsonl | Format::Csv | Format::Value => self.all(shape, rows).await,
+        }
+    }
+
+    /// Refuses to show a secret where it would be lost or changed, before anything is done with it.
+    pub fn check_secret(&self, secret: &SecretString) -> Result<()> {
+        check_open()?;
+        let (secret, on_terminal) = (secret.expose_secret(), io::stdout().is_terminal());
+        let (shown, format) = match self.format {
+            Format::Json | Format::Jsonl => return Ok(()),
+            Format::Csv => (guard_formula(&escape_data(secret, on_terminal)).into_owned(), "csv"),
+            Format::Value => (escape_data(secret, on_terminal).into_owned(), "value"),
+            Format::Table => (escape(secret).trim().to_owned(), "table"),
+        };
+        if shown == secret {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Invalid, format!("-o {format} cannot show this password as it is"))
+            .hint("use -o json, or another password"))
+    }
+
+    /// Shows one thing, and to people the notes that it has. When that fails, the error still says what was done.
     pub fn one(&self, shape: &Shape, row: Row) -> Result<()> {
-        let outcome = cell(&row, "outcome").as_str().map(str::to_owned);
-        self.show_one(shape, row).map_err(|mut error| {
-            if let Some(outcome) = outcome.filter(|outcome| error.kind == Kind::Refused && outcome != "planned") {
+        row.notes().for_each(|note| self.note_for_people(note));
+        self.show_one(shape, &row).map_err(|mut error| {
+            if let Some(outcome) = row.get("outcome").and_then(Value::as_str)
+                && error.kind == Kind::Refused
+                && outcome != "planned"
+            {
                 error.message = format!("{outcome}, but {}", error.message);
                 error.effect = Effect::Partial;
             }
@@ -134,21 +170,13 @@ impl Out {
         })
     }
 
-    fn show_one(&self, shape: &Shape, row: Row) -> Result<()> {
-        let columns = self.columns(shape, Some(&row))?;
-        let mut sink = Sink::new();
-        match self.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(&row).expect("rows are plain JSON");
-                sink.write(format_args!("{}\n", escape_json(&text)))?;
-            }
-            Format::Table => sink.write(format_args!("{}", self.table(&columns, &[row])))?,
-            Format::Jsonl | Format::Csv | Format::Value => {
-                self.head(&mut sink, &columns)?;
-                self.lines(&mut sink, &columns, &[row])?;
-            }
+    fn show_one(&self, shape: &Shape, row: &Row) -> Result<()> {
+        if self.format == Format::Json {
+            return self.text(&format!("{}\n", pretty(row)));
         }
-        sink.flush()
+        let mut writer = Writer::new(self, self.columns(shape, Some(row))?);
+        writer.rows(std::slice::from_ref(row))?;
+        writer.end()
     }
 
     /// Shows a list that is at hand.
@@ -156,149 +184,88 @@ impl Out {
         self.list(shape, Listing::once(async { Ok(rows) })).await
     }
 
-    /// Shows a list as it arrives, where the format allows it; the rest is shown when it is complete.
+    /// Shows a list as it arrives; one that is to be sorted when all of it has arrived.
     pub async fn list<R: Record + Send>(&self, shape: &Shape, rows: Listing<'_, R>) -> Result<()> {
-        let columns = self.columns(shape, None)?;
         let sort = self.sort.as_deref().map(|key| sort_key(shape, key)).transpose()?;
-        let mut sink = Sink::new();
-        if sort.is_none() && matches!(self.format, Format::Jsonl | Format::Csv | Format::Value) {
-            self.head(&mut sink, &columns)?;
-            let (mut rows, mut shown) = (rows.into_batches(), 0);
-            let end = loop {
-                // What is written is sent on before anything is waited for.
-                let next = match rows.try_next().now_or_never() {
-                    Some(next) => next,
-                    None => {
-                        sink.flush()?;
-                        rows.try_next().await
-                    }
-                };
-                let batch = match next {
-                    Ok(Some(batch)) => batch,
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                };
-                let room = self.limit.map_or(batch.len(), |limit| batch.len().min(limit - shown));
-                self.lines(&mut sink, &columns, &batch[..room])?;
-                shown += room;
-                if room < batch.len() {
-                    self.tell_cut(shown);
-                    break Ok(());
-                }
-            };
-            // What came before an error has come.
-            sink.flush()?;
-            return end;
-        }
+        let mut writer = Writer::new(self, self.columns(shape, None)?);
         let progress = self.progress("listing", None);
-        let rows = rows.map_ok(|row| {
-            progress.advance(1);
-            rows::record(&row)
-        });
-        let mut all: Vec<Row> = match (self.limit, &sort) {
-            (Some(limit), None) => rows.take(limit.saturating_add(1)).try_collect().await?,
-            _ => rows.try_collect().await?,
-        };
+        let Some(order) = sort else { return self.stream(writer, &progress, rows).await };
+        let rows: Vec<R> = rows.inspect_ok(|_| progress.advance(1)).try_collect().await?;
         drop(progress);
-        if let Some((key, descending)) = sort {
-            all.sort_by(|a, b| match (cell(a, key), cell(b, key)) {
-                // What a provider does not say comes last either way.
-                (Value::Null, Value::Null) => Ordering::Equal,
-                (Value::Null, _) => Ordering::Greater,
-                (_, Value::Null) => Ordering::Less,
-                (a, b) if descending => compare(b, a),
-                (a, b) => compare(a, b),
-            });
+        let mut rows: Vec<(Value, R)> = rows.into_iter().map(|row| (Picker::pick(order.0, &row), row)).collect();
+        rows.sort_by(|(a, _), (b, _)| compare(a, b, order.1));
+        let limit = self.limit.unwrap_or(usize::MAX);
+        for (_, row) in rows.iter().take(limit) {
+            writer.rows(std::slice::from_ref(row))?;
         }
-        if let Some(limit) = self.limit.filter(|limit| all.len() > *limit) {
-            all.truncate(limit);
-            self.tell_cut(limit);
+        if rows.len() > limit {
+            self.note_cut(limit);
         }
-        match self.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(&all).expect("rows are plain JSON");
-                sink.write(format_args!("{}\n", escape_json(&text)))?;
-            }
-            Format::Table => sink.write(format_args!("{}", self.table(&columns, &all)))?,
-            Format::Jsonl | Format::Csv | Format::Value => {
-                self.head(&mut sink, &columns)?;
-                self.lines(&mut sink, &columns, &all)?;
-            }
-        }
-        sink.flush()
+        writer.end()
     }
 
-    fn tell_cut(&self, shown: usize) {
+    async fn stream<R: Record + Send>(
+        &self,
+        mut writer: Writer<'_>,
+        progress: &Progress,
+        rows: Listing<'_, R>,
+    ) -> Result<()> {
+        let mut rows = rows.into_batches();
+        let mut left = self.limit.unwrap_or(usize::MAX);
+        let end = loop {
+            // What is written is sent on before anything is waited for.
+            let next = match rows.try_next().now_or_never() {
+                Some(next) => next,
+                None => {
+                    progress.around(|| writer.flush())?;
+                    rows.try_next().await
+                }
+            };
+            let batch = match next {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break Ok(false),
+                Err(error) => break Err(error),
+            };
+            let room = batch.len().min(left);
+            progress.advance(room as u64);
+            progress.around(|| writer.rows(&batch[..room]))?;
+            left -= room;
+            if room < batch.len() {
+                break Ok(true);
+            }
+        };
+        let shown = writer.shown();
+        if matches!(end, Ok(true)) {
+            progress.around(|| self.note_cut(shown));
+        }
+        // What came before an error is shown. Where nothing came, an error stands alone.
+        if end.is_ok() || shown > 0 {
+            progress.around(|| writer.end())?;
+        }
+        end.map(drop).map_err(|mut error| {
+            if shown > 0 {
+                error.message = format!("{}; the list ends too early, after {shown} rows", error.message);
+            }
+            error
+        })
+    }
+
+    fn note_cut(&self, shown: impl std::fmt::Display) {
         self.note(&format!("there are more; --limit {shown} cut the list here"));
     }
 
     /// Returns the columns to show: those asked for, or the usual ones of the format.
     fn columns(&self, shape: &Shape, one: Option<&Row>) -> Result<Vec<Column>> {
-        let as_column = |key: &'static str| {
-            let usual = shape.table.iter().find(|column| column.key == key).copied();
-            usual.unwrap_or(Column { key, head: key, look: look_of(key) })
-        };
         let columns = match (&self.columns, self.format) {
-            (Some(wanted), _) => {
-                wanted.iter().map(|key| known_key(shape, key).map(as_column)).collect::<Result<Vec<_>>>()?
-            }
-            (None, Format::Table) => {
-                let Some(row) = one else { return Ok(shape.table.to_vec()) };
-                // A single thing shows what became of it, unless that is the plain success of making it; and where a
-                // change tells little of the thing itself, the cells it does not tell are left out.
-                let outcome = cell(row, "outcome");
-                let changed = !outcome.is_null() && outcome != "created";
-                let told = |c: &&Column| !changed || !(cell(row, c.key).is_null() || cell(row, c.key) == "unknown");
-                let more = [("outcome", "OUTCOME", changed), ("password", "PASSWORD", row.contains_key("password"))];
-                let more = more.into_iter().filter(|(_, _, shown)| *shown);
-                let more = more.map(|(key, head, _)| Column { key, head, look: Look::Text });
-                shape.table.iter().filter(told).copied().chain(more).collect()
-            }
-            (None, Format::Value) => vec![as_column(shape.keys[0])],
-            (None, _) => {
-                let shown = |key: &&&str| **key != "password" || one.is_some_and(|row| row.contains_key("password"));
-                shape.keys.iter().filter(shown).map(|key| as_column(key)).collect()
-            }
+            (Some(wanted), _) => wanted.iter().map(|key| shape.find(key)).collect::<Result<_>>()?,
+            (None, Format::Table) => shape.of_table(one),
+            (None, Format::Value) => vec![shape.columns[0]],
+            (None, Format::Json | Format::Jsonl | Format::Csv) => shape.of_data(one),
         };
         if self.format == Format::Value && columns.len() != 1 {
             return Err(Error::new(Kind::Usage, "-o value prints one column: name one with --columns"));
         }
         Ok(columns)
-    }
-
-    fn head(&self, sink: &mut Sink, columns: &[Column]) -> Result<()> {
-        if self.format == Format::Csv && !self.no_headers {
-            sink.csv_head(columns)?;
-        }
-        Ok(())
-    }
-
-    fn lines<R: Record>(&self, sink: &mut Sink, columns: &[Column], rows: &[R]) -> Result<()> {
-        match self.format {
-            Format::Csv => sink.csv(columns, rows),
-            Format::Value => sink.values(columns, rows),
-            Format::Table | Format::Json | Format::Jsonl => sink.json(rows),
-        }
-    }
-
-    fn table(&self, columns: &[Column], rows: &[Row]) -> String {
-        let mut builder = Builder::default();
-        if !self.no_headers {
-            builder.push_record(columns.iter().map(|column| column.head.to_uppercase().replace(['.', '_'], " ")));
-        }
-        for row in rows {
-            builder.push_record(columns.iter().map(|c| escape(&shown(row, c)).into_owned()));
-        }
-        let mut table = builder.build();
-        table
-            .with(Style::empty())
-            .with(Modify::new(Segment::all()).with(Alignment::left()).with(Padding::new(0, 3, 0, 0)));
-        if io::stdout().is_terminal()
-            && let Some((width, _)) = terminal_size::terminal_size()
-        {
-            table.with(Width::wrap(usize::from(width.0)).keep_words(true).priority(PriorityMax::right()));
-        }
-        table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 }
 
@@ -324,73 +291,21 @@ fn message(label: &str, text: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{label}{style:#}: {}", escape(text));
 }
 
-/// Finds a key that can be a column.
-fn known_key(shape: &Shape, key: &str) -> Result<&'static str> {
-    let key = key.trim();
-    if let Some(known) = shape.keys.iter().find(|known| **known == key) {
-        return Ok(known);
-    }
-    if key == "quota" && shape.keys.contains(&"quota.limit") {
-        return Ok("quota.limit");
-    }
-    Err(Error::new(Kind::Usage, format!("there is no column {key:?}"))
-        .hint(format!("the columns are {}", shape.keys.join(", "))))
-}
-
-fn sort_key(shape: &Shape, key: &str) -> Result<(&'static str, bool)> {
+/// Returns the column to sort by, and whether the last comes first.
+fn sort_key(shape: &Shape, key: &str) -> Result<(Column, bool)> {
     match key.strip_prefix('-') {
-        Some(key) => Ok((known_key(shape, key)?, true)),
-        None => Ok((known_key(shape, key)?, false)),
+        Some(key) => Ok((shape.find(key)?, true)),
+        None => Ok((shape.find(key)?, false)),
     }
 }
 
-fn look_of(key: &str) -> Look {
-    match key {
-        "quota.used" | "quota.limit" => Look::Bytes,
-        "created_at" | "updated_at" => Look::Time,
-        _ => Look::Text,
-    }
-}
-
-fn cell<'a>(row: &'a Row, key: &str) -> &'a Value {
-    let mut parts = key.split('.');
-    let first = parts.next().and_then(|part| row.get(part)).unwrap_or(&Value::Null);
-    parts.fold(first, |value, part| value.get(part).unwrap_or(&Value::Null))
-}
-
-/// Returns a cell for programs: nothing for null, lists with blanks between.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
-}
-
-/// Returns a cell for people.
-fn shown(row: &Row, column: &Column) -> String {
-    let value = cell(row, column.key);
-    if column.key == "quota.limit" && cell(row, "quota.unlimited") == &Value::Bool(true) {
-        return "unlimited".to_owned();
-    }
-    match (value, column.look) {
-        (Value::Null, _) => NOTHING.to_owned(),
-        (Value::Bool(yes), _) => if *yes { "yes" } else { "no" }.to_owned(),
-        (Value::Number(n), Look::Bytes) => n.as_u64().map_or_else(|| n.to_string(), |n| Bytes(n).to_string()),
-        (Value::String(text), Look::Time) => match text.split_once('T') {
-            Some((date, time)) if time.len() >= 5 => format!("{date} {}", time.get(..5).unwrap_or(time)),
-            _ => text.clone(),
-        },
-        (Value::Array(items), _) if items.is_empty() => NOTHING.to_owned(),
-        (Value::Array(items), _) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        (other, _) => plain(other),
-    }
-}
-
-/// Orders cells: numbers by value, times by instant, texts without regard to case.
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
+/// Orders cells: numbers by value, times by instant, texts without regard to case. What a provider does not say comes last
+/// either way.
+fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
+    let order = match (a, b) {
+        (Value::Null, Value::Null) => return Ordering::Equal,
+        (Value::Null, _) => return Ordering::Greater,
+        (_, Value::Null) => return Ordering::Less,
         (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
         (a, b) => {
             let (a, b) = (plain(a), plain(b));
@@ -399,5 +314,32 @@ fn compare(a: &Value, b: &Value) -> Ordering {
                 _ => a.to_lowercase().cmp(&b.to_lowercase()),
             }
         }
+    };
+    if descending { order.reverse() } else { order }
+}
+
+/// Refuses a standard output that keeps nothing: one that was closed when the program began, which then stands open on the
+/// null device, or the null device itself.
+pub fn check_open() -> Result<()> {
+    if is_null() {
+        return Err(Error::new(Kind::Refused, "standard output is closed, so nothing can be shown there")
+            .hint("open it, or use --password-out FILE instead of --show-password"));
     }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_null() -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let about = || {
+        let stdout = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+        Ok::<_, io::Error>((stdout, std::fs::metadata("/dev/null")?))
+    };
+    about().is_ok_and(|(stdout, null)| stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
+}
+
+#[cfg(not(unix))]
+fn is_null() -> bool {
+    false
 }

@@ -1,262 +1,320 @@
-//! From the model to rows: the JSON object of each thing, the same keys always, and the columns it has as a table.
+//! From the model to rows: the JSON object of each thing, which always has the same keys, and its columns.
 
 use std::borrow::Borrow;
+use std::ops::{Deref, DerefMut};
 
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cells::{Cells, Record, to_value as value};
+use super::column::{Column, Shape, column, limit, size, time};
 pub use crate::model::Outcome;
-use crate::model::ProviderId;
-use crate::model::{Address, Alias, Credential, DnsRecord, Domain, Mailbox, Stamp};
+use crate::model::{
+    Address, Alias, AliasSource, Credential, DnsRecord, Domain, DomainName, Mailbox, PasswordState, ProviderId, Stamp,
+};
 
 /// One row of output: a JSON object whose keys are a promise.
-pub type Row = Map<String, Value>;
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(Map<String, Value>);
 
-/// How a cell is shown to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// As it is.
-    Text,
-    /// A number of bytes, as `2 GiB`.
-    Bytes,
-    /// A time, to the minute.
-    Time,
+impl Deref for Row {
+    type Target = Map<String, Value>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
-/// A column of a table.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// The key in the JSON object; a dot leads into an inner one.
-    pub key: &'static str,
-    /// The heading; no promise.
-    pub head: &'static str,
-    /// How its cells are shown.
-    pub look: Look,
+impl DerefMut for Row {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
-/// What a kind of row looks like.
-#[derive(Debug)]
-pub struct Shape {
-    /// Every key that can be a column, in the order of CSV. The first is the one `-o value` prints.
-    pub keys: &'static [&'static str],
-    /// The columns of the table.
-    pub table: &'static [Column],
+impl FromIterator<(String, Value)> for Row {
+    fn from_iter<T: IntoIterator<Item = (String, Value)>>(pairs: T) -> Self {
+        Row(pairs.into_iter().collect())
+    }
 }
 
-const fn text(key: &'static str, head: &'static str) -> Column {
-    Column { key, head, look: Look::Text }
+impl Row {
+    /// Returns a row without cells.
+    pub fn new() -> Self {
+        Row::default()
+    }
+
+    /// Sets a cell; a key that the row has already stays at its place.
+    pub fn set(&mut self, key: &str, cell: impl Serialize) {
+        self.insert(key.to_owned(), value(&cell));
+    }
+
+    /// Adds a sentence to the notes of the row. [`Out::one`](super::Out::one) shows them to people as well.
+    pub fn add_note(&mut self, note: impl Into<String>) {
+        if let Value::Array(notes) = self.entry("notes").or_insert(Value::Array(Vec::new())) {
+            notes.push(Value::String(note.into()));
+        }
+    }
+
+    /// Returns the notes of the row.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Adds to what the row says beyond the model.
+    pub fn add_extra(&mut self, key: &str, cell: impl Serialize) {
+        if let Some(Value::Object(extra)) = self.get_mut("extra") {
+            extra.insert(key.to_owned(), value(&cell));
+        }
+    }
+
+    /// Shows a password, and what is known about it, in front of `extra`.
+    pub fn set_password(&mut self, password: &SecretString, state: PasswordState) {
+        let at = self.keys().position(|key| key == "extra").unwrap_or(self.len());
+        self.shift_insert(at, "password".to_owned(), value(&password.expose_secret()));
+        self.shift_insert(at + 1, "password_state".to_owned(), value(&state));
+    }
+
+    /// Returns the value at a key, where a dot leads into an inner object; null where there is none.
+    pub(super) fn at(&self, key: &str) -> &Value {
+        let mut parts = key.split('.');
+        let first = parts.next().and_then(|part| self.get(part)).unwrap_or(&Value::Null);
+        parts.fold(first, |value, part| value.get(part).unwrap_or(&Value::Null))
+    }
+
+    /// Returns whether the row is what came of a change, rather than a thing that was read or made.
+    pub(super) fn is_of_a_change(&self) -> bool {
+        self.get("outcome").is_some_and(|outcome| !outcome.is_null() && outcome != "created")
+    }
 }
 
-const fn time(key: &'static str, head: &'static str) -> Column {
-    Column { key, head, look: Look::Time }
-}
+/// What became of a request; lists and things that were just made do without it in a table.
+const OUTCOME: Column = column("outcome").unless("created");
+
+/// A password that is to be shown.
+const PASSWORD: Column = column("password").optional();
+
+/// What is known about a password that is shown; a table does without it where the provider has accepted it.
+const PASSWORD_STATE: Column = column("password_state").optional().unless("accepted");
+
+const CREATED_AT: Column = column("created_at").head("CREATED").shown(time);
 
 /// Mailboxes.
 pub static MAILBOX: Shape = Shape {
-    keys: &[
-        "address",
-        "local_part",
-        "domain",
-        "provider",
-        "profile",
-        "id",
-        "status",
-        "first_name",
-        "last_name",
-        "admin",
-        "quota.limit",
-        "quota.unlimited",
-        "quota.used",
-        "aliases",
-        "created_at",
-        "updated_at",
-        "outcome",
-        "password",
+    columns: &[
+        column("address"),
+        column("local_part"),
+        column("domain"),
+        column("provider"),
+        column("profile"),
+        column("id"),
+        column("status"),
+        column("first_name"),
+        column("last_name"),
+        column("admin"),
+        column("quota.limit").also("quota").head("QUOTA").shown(limit),
+        column("quota.unlimited"),
+        column("quota.used").shown(size),
+        column("aliases"),
+        CREATED_AT,
+        column("updated_at").shown(time),
+        OUTCOME,
+        PASSWORD,
+        PASSWORD_STATE,
+        column("notes"),
     ],
-    table: &[
-        text("address", "ADDRESS"),
-        text("provider", "PROVIDER"),
-        text("status", "STATUS"),
-        Column { key: "quota.limit", head: "QUOTA", look: Look::Bytes },
-        time("created_at", "CREATED"),
-    ],
+    table: &["address", "provider", "status", "quota.limit", "created_at", "outcome", "password", "password_state"],
 };
 
 /// Domains.
 pub static DOMAIN: Shape = Shape {
-    keys: &[
+    columns: &[
+        column("name").head("DOMAIN"),
+        column("provider"),
+        column("profile"),
+        column("id"),
+        column("status"),
+        column("verified"),
+        column("mailboxes"),
+        CREATED_AT,
+        column("updated_at").shown(time),
+        OUTCOME,
+        PASSWORD,
+        PASSWORD_STATE,
+        column("notes"),
+    ],
+    table: &[
         "name",
         "provider",
-        "profile",
-        "id",
         "status",
         "verified",
         "mailboxes",
         "created_at",
-        "updated_at",
         "outcome",
         "password",
-    ],
-    table: &[
-        text("name", "DOMAIN"),
-        text("provider", "PROVIDER"),
-        text("status", "STATUS"),
-        text("verified", "VERIFIED"),
-        text("mailboxes", "MAILBOXES"),
-        time("created_at", "CREATED"),
+        "password_state",
     ],
 };
 
 /// Aliases.
 pub static ALIAS: Shape = Shape {
-    keys: &[
-        "source",
-        "local_part",
-        "domain",
-        "catch_all",
-        "targets",
-        "provider",
-        "profile",
-        "id",
-        "status",
-        "created_at",
-        "outcome",
+    columns: &[
+        column("source"),
+        column("local_part"),
+        column("domain"),
+        column("catch_all"),
+        column("targets"),
+        column("provider"),
+        column("profile"),
+        column("id"),
+        column("status"),
+        CREATED_AT,
+        OUTCOME,
+        column("notes"),
     ],
-    table: &[
-        text("source", "SOURCE"),
-        text("targets", "TARGETS"),
-        text("provider", "PROVIDER"),
-        time("created_at", "CREATED"),
-    ],
+    table: &["source", "targets", "provider", "created_at", "outcome"],
 };
 
 /// Credentials.
 pub static CREDENTIAL: Shape = Shape {
-    keys: &[
-        "name",
-        "id",
-        "scope",
-        "scope_id",
-        "provider",
-        "profile",
-        "created_at",
-        "updated_at",
-        "outcome",
-        "password",
+    columns: &[
+        column("name"),
+        column("id"),
+        column("scope"),
+        column("scope_id"),
+        column("provider"),
+        column("profile"),
+        CREATED_AT,
+        column("updated_at").shown(time),
+        OUTCOME,
+        PASSWORD,
+        PASSWORD_STATE,
+        column("notes"),
     ],
-    table: &[
-        text("name", "NAME"),
-        text("id", "ID"),
-        text("scope", "SCOPE"),
-        text("provider", "PROVIDER"),
-        time("created_at", "CREATED"),
-    ],
+    table: &["name", "id", "scope", "provider", "created_at", "outcome", "password", "password_state"],
 };
 
 /// DNS records.
 pub static DNS: Shape = Shape {
-    keys: &["name", "type", "value", "priority", "ttl", "note", "domain", "provider", "profile"],
-    table: &[text("name", "NAME"), text("type", "TYPE"), text("priority", "PRIORITY"), text("value", "VALUE")],
+    columns: &[
+        column("name"),
+        column("type"),
+        column("value"),
+        column("priority"),
+        column("ttl"),
+        column("note"),
+        column("domain"),
+        column("provider"),
+        column("profile"),
+    ],
+    table: &["name", "type", "priority", "value"],
 };
 
 /// Rows of a bulk run.
 pub static BULK: Shape = Shape {
-    keys: &["address", "outcome", "line", "id", "status", "error", "message", "provider", "profile"],
-    table: &[text("outcome", "OUTCOME"), text("address", "ADDRESS"), text("message", "MESSAGE")],
+    columns: &[
+        // Most addresses stand below each other from the first row on.
+        column("address").width(28),
+        // As wide as the longest outcomes.
+        column("outcome").width("unchanged".len()),
+        column("line"),
+        column("id"),
+        column("status"),
+        column("error"),
+        column("message"),
+        column("provider"),
+        column("profile"),
+        column("password_state"),
+        column("notes"),
+    ],
+    table: &["outcome", "address", "message"],
 };
 
 /// What is wrong with a file.
-pub static TROUBLE: Shape = Shape {
-    keys: &["problem", "line", "column"],
-    table: &[text("line", "LINE"), text("column", "COLUMN"), text("problem", "PROBLEM")],
-};
+pub static TROUBLE: Shape =
+    Shape { columns: &[column("problem"), column("line"), column("column")], table: &["line", "column", "problem"] };
 
 /// Bulk runs.
 pub static RUN: Shape = Shape {
-    keys: &[
-        "run",
-        "state",
-        "verb",
-        "provider",
-        "profile",
-        "file",
-        "started",
-        "rows",
-        "created",
-        "exists",
-        "updated",
-        "unchanged",
-        "deleted",
-        "scheduled",
-        "absent",
-        "failed",
-        "unknown",
-        "left",
+    columns: &[
+        column("run"),
+        column("state"),
+        column("verb"),
+        column("provider"),
+        column("profile"),
+        column("file"),
+        column("started"),
+        column("rows"),
+        column("created"),
+        column("exists"),
+        column("updated"),
+        column("unchanged"),
+        column("deleted"),
+        column("scheduled"),
+        column("absent"),
+        column("failed"),
+        column("unknown"),
+        column("left"),
     ],
-    table: &[
-        text("run", "RUN"),
-        text("state", "STATE"),
-        text("verb", "VERB"),
-        text("file", "FILE"),
-        text("rows", "ROWS"),
-        text("failed", "FAILED"),
-        text("unknown", "UNKNOWN"),
-        text("left", "LEFT"),
-    ],
+    table: &["run", "state", "verb", "file", "rows", "failed", "unknown", "left"],
 };
 
-/// The capability matrix.
-pub static MATRIX: Shape = Shape {
-    keys: &["operation", "hybridbox", "emboux", "litemail", "qboxmail", "mailinabox"],
-    table: &[
-        text("operation", "OPERATION"),
-        text("hybridbox", "HYBRIDBOX"),
-        text("emboux", "EMBOUX"),
-        text("litemail", "LITEMAIL"),
-        text("qboxmail", "QBOXMAIL"),
-        text("mailinabox", "MAILINABOX"),
-    ],
+/// The capability matrix: a column for each provider.
+pub static MATRIX: Shape = Shape { columns: &MATRIX_COLUMNS, table: &MATRIX_KEYS };
+
+const MATRIX_COLUMNS: [Column; 1 + ProviderId::ALL.len()] = {
+    let mut columns = [column("operation"); 1 + ProviderId::ALL.len()];
+    let mut at = 0;
+    while at < ProviderId::ALL.len() {
+        columns[at + 1] = column(ProviderId::ALL[at].as_str());
+        at += 1;
+    }
+    columns
+};
+
+const MATRIX_KEYS: [&str; MATRIX_COLUMNS.len()] = {
+    let mut keys = [""; MATRIX_COLUMNS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = MATRIX_COLUMNS[at].key;
+        at += 1;
+    }
+    keys
 };
 
 /// What one provider is and can do.
-pub static ABOUT: Shape = Shape {
-    keys: &["topic", "value", "note"],
-    table: &[text("topic", "TOPIC"), text("value", "VALUE"), text("note", "NOTE")],
-};
+pub static ABOUT: Shape =
+    Shape { columns: &[column("topic"), column("value"), column("note")], table: &["topic", "value", "note"] };
 
 /// Profiles.
 pub static PROFILE: Shape = Shape {
-    keys: &["name", "provider", "default", "base_url", "secret", "sandbox"],
-    table: &[
-        text("name", "PROFILE"),
-        text("provider", "PROVIDER"),
-        text("default", "DEFAULT"),
-        text("base_url", "BASE URL"),
-        text("secret", "SECRET"),
+    columns: &[
+        column("name").head("PROFILE"),
+        column("provider"),
+        column("default"),
+        column("base_url"),
+        column("secret"),
+        column("sandbox"),
     ],
+    table: &["name", "provider", "default", "base_url", "secret"],
 };
 
 /// Configuration values with their origin.
 pub static SETTING: Shape = Shape {
-    keys: &["key", "value", "origin", "profile"],
-    table: &[text("profile", "PROFILE"), text("key", "KEY"), text("value", "VALUE"), text("origin", "ORIGIN")],
+    columns: &[column("key"), column("value"), column("origin"), column("profile")],
+    table: &["profile", "key", "value", "origin"],
 };
 
 /// The configuration file.
-pub static PATH: Shape = Shape { keys: &["path", "exists"], table: &[text("path", "PATH"), text("exists", "EXISTS")] };
+pub static PATH: Shape = Shape { columns: &[column("path"), column("exists")], table: &["path", "exists"] };
 
 /// Environment variables.
-pub static VARIABLE: Shape = Shape { keys: &["name", "value"], table: &[text("name", "NAME"), text("value", "VALUE")] };
+pub static VARIABLE: Shape = Shape { columns: &[column("name"), column("value")], table: &["name", "value"] };
 
 /// Checked profiles.
 pub static CHECK: Shape = Shape {
-    keys: &["profile", "provider", "result", "account"],
-    table: &[
-        text("profile", "PROFILE"),
-        text("provider", "PROVIDER"),
-        text("result", "RESULT"),
-        text("account", "ACCOUNT"),
-    ],
+    columns: &[column("profile"), column("provider"), column("result"), column("account")],
+    table: &["profile", "provider", "result", "account"],
 };
 
 /// The account a row comes from.
@@ -273,12 +331,15 @@ pub fn row(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Row {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Builds a row from what is told cell by cell.
+/// Builds a row from a record.
 pub fn record(item: &impl Record) -> Row {
     let mut row = Row::new();
-    item.tell(&mut row);
+    item.write_cells(&mut row);
     row
 }
+
+/// What there is to say about most rows.
+const NO_NOTES: [&str; 0] = [];
 
 /// A mailbox with where it comes from and what became of it.
 pub struct MailboxRow<M, S> {
@@ -291,7 +352,7 @@ pub struct MailboxRow<M, S> {
 }
 
 impl<M: Borrow<Mailbox>, S: Borrow<Source>> Record for MailboxRow<M, S> {
-    fn tell(&self, cells: &mut impl Cells) {
+    fn write_cells(&self, cells: &mut impl Cells) {
         let Source { provider, profile } = self.source.borrow();
         let Mailbox {
             address,
@@ -313,7 +374,7 @@ impl<M: Borrow<Mailbox>, S: Borrow<Source>> Record for MailboxRow<M, S> {
         cells.text("provider", Some(provider.as_str()));
         cells.text("profile", Some(profile));
         cells.text("id", id.as_deref());
-        cells.text("status", Some(status.as_str()));
+        cells.text("status", status.word());
         cells.text("first_name", first_name.as_deref());
         cells.text("last_name", last_name.as_deref());
         cells.json("admin", admin);
@@ -322,6 +383,7 @@ impl<M: Borrow<Mailbox>, S: Borrow<Source>> Record for MailboxRow<M, S> {
         cells.text("created_at", created_at.as_ref().map(Stamp::as_str));
         cells.text("updated_at", updated_at.as_ref().map(Stamp::as_str));
         cells.json("extra", extra);
+        cells.json("notes", &NO_NOTES);
     }
 }
 
@@ -345,6 +407,7 @@ pub fn domain(item: &Domain, source: &Source, outcome: Option<Outcome>) -> Row {
         ("created_at", value(created_at)),
         ("updated_at", value(updated_at)),
         ("extra", value(extra)),
+        ("notes", value(&NO_NOTES)),
     ])
 }
 
@@ -356,7 +419,7 @@ pub fn alias(item: &Alias, source: &Source, outcome: Option<Outcome>) -> Row {
         ("source", value(from)),
         ("local_part", value(&from.local_part())),
         ("domain", value(from.domain())),
-        ("catch_all", value(&matches!(from, crate::model::AliasSource::CatchAll(_)))),
+        ("catch_all", value(&matches!(from, AliasSource::CatchAll(_)))),
         ("targets", value(&targets.iter().map(Address::to_string).collect::<Vec<_>>())),
         ("provider", value(&source.provider)),
         ("profile", value(&source.profile)),
@@ -364,6 +427,7 @@ pub fn alias(item: &Alias, source: &Source, outcome: Option<Outcome>) -> Row {
         ("status", value(status)),
         ("created_at", value(created_at)),
         ("extra", value(extra)),
+        ("notes", value(&NO_NOTES)),
     ])
 }
 
@@ -381,11 +445,12 @@ pub fn credential(item: &Credential, source: &Source, outcome: Option<Outcome>) 
         ("created_at", value(created_at)),
         ("updated_at", value(updated_at)),
         ("extra", value(extra)),
+        ("notes", value(&NO_NOTES)),
     ])
 }
 
 /// Returns a DNS record as a row.
-pub fn dns(item: &DnsRecord, domain: &crate::model::DomainName, source: &Source) -> Row {
+pub fn dns(item: &DnsRecord, domain: &DomainName, source: &Source) -> Row {
     let DnsRecord { name, kind, value: text, priority, ttl, note } = item;
     row([
         ("name", value(name)),
@@ -398,4 +463,56 @@ pub fn dns(item: &DnsRecord, domain: &crate::model::DomainName, source: &Source)
         ("provider", value(&source.provider)),
         ("profile", value(&source.profile)),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Status;
+
+    #[test]
+    fn every_column_has_its_cell_and_every_cell_its_column() {
+        let source = Source { provider: ProviderId::Emboux, profile: "test".to_owned() };
+        let address: Address = "ada@example.com".parse().expect("an address");
+        let name: DomainName = "example.com".parse().expect("a name");
+        let alias = Alias::to(AliasSource::CatchAll(name.clone()), vec![address.clone()]);
+        for (shape, row) in [
+            (&MAILBOX, mailbox(&Mailbox::at(address), &source, None)),
+            (&DOMAIN, domain(&Domain::named(name), &source, None)),
+            (&ALIAS, super::alias(&alias, &source, None)),
+        ] {
+            let first = |key: &'static str| key.split('.').next().unwrap_or(key);
+            let mut row = row;
+            row.set_password(&"secret".into(), PasswordState::Assumed);
+            for column in shape.columns {
+                let is_there = row.contains_key(first(column.key)) || column.key.starts_with("password");
+                assert!(is_there, "{} is in no row", column.key);
+            }
+            for key in row.keys().filter(|key| !matches!(key.as_str(), "extra" | "password" | "password_state")) {
+                assert!(shape.columns.iter().any(|column| first(column.key) == key), "{key} is no column");
+            }
+            assert!(shape.table.iter().all(|key| shape.columns.iter().any(|column| column.key == *key)), "{shape:?}");
+        }
+        for shape in [&CREDENTIAL, &DNS, &BULK, &TROUBLE, &RUN, &MATRIX, &ABOUT, &PROFILE, &SETTING, &CHECK] {
+            assert!(shape.table.iter().all(|key| shape.columns.iter().any(|column| column.key == *key)), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_is_known_and_null_for_the_rest() {
+        let source = Source { provider: ProviderId::Emboux, profile: "test".to_owned() };
+        let mut row = mailbox(&Mailbox::at("ada@example.com".parse().expect("an address")), &source, None);
+        assert_eq!((row.at("status"), row.at("notes")), (&Value::Null, &Value::Array(Vec::new())));
+        row.set_password(&"secret".into(), PasswordState::PossiblyInUse);
+        row.add_note("something to say");
+        let end: Vec<_> = row.iter().skip(row.len() - 4).map(|(key, value)| format!("{key}={value}")).collect();
+        let expected = [
+            r#"password="secret""#,
+            r#"password_state="possibly_in_use""#,
+            "extra={}",
+            r#"notes=["something to say"]"#,
+        ];
+        assert_eq!(end, expected);
+        assert_eq!(value(&Status::Other("odd".to_owned())), "odd");
+    }
 }

@@ -1,10 +1,10 @@
 //! Standard output: written in large pieces, and what its failures mean.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-use super::Column;
 use super::cells::{Line, Picked, Record};
-use super::text::{escape, guard_formula};
+use super::column::Column;
+use super::text::{escape_data, guard_formula};
 use crate::error::{Error, Kind, Result};
 
 /// As much as a pipe holds: one piece, one turn of its reader.
@@ -15,12 +15,14 @@ const MEMORY: &str = "writing to memory does not fail";
 /// Standard output, in pieces of whole rows. A reader that has gone away ends the program quietly.
 pub(super) struct Sink {
     out: io::Stdout,
+    on_terminal: bool,
     rows: Vec<u8>,
 }
 
 impl Sink {
     pub(super) fn new() -> Self {
-        Sink { out: io::stdout(), rows: Vec::new() }
+        let out = io::stdout();
+        Sink { on_terminal: out.is_terminal(), out, rows: Vec::new() }
     }
 
     pub(super) fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<()> {
@@ -32,7 +34,7 @@ impl Sink {
     pub(super) fn json<R: Record>(&mut self, rows: &[R]) -> Result<()> {
         for row in rows {
             let mut line = Line::new(&mut self.rows);
-            row.tell(&mut line);
+            row.write_cells(&mut line);
             line.end();
         }
         self.flush_piece()
@@ -44,7 +46,7 @@ impl Sink {
         let mut csv = csv::Writer::from_writer(&mut self.rows);
         for row in rows {
             for cell in picked.of(row) {
-                csv.write_field(guard_formula(&escape(cell)).as_bytes()).expect(MEMORY);
+                csv.write_field(guard_formula(&escape_data(cell, self.on_terminal)).as_bytes()).expect(MEMORY);
             }
             csv.write_record(None::<&[u8]>).expect(MEMORY);
         }
@@ -63,7 +65,7 @@ impl Sink {
         let mut picked = Picked::new(columns);
         for row in rows {
             for cell in picked.of(row) {
-                self.rows.extend_from_slice(escape(cell).as_bytes());
+                self.rows.extend_from_slice(escape_data(cell, self.on_terminal).as_bytes());
                 self.rows.push(b'\n');
             }
         }

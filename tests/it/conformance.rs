@@ -48,7 +48,7 @@ macro_rules! all_cases {
             odd_but_good_addresses_work,
             a_batch_says_what_became_of_each,
             a_cut_after_the_create_is_a_created_mailbox,
-            a_cut_before_the_create_is_a_network_error,
+            a_cut_before_the_create_is_sent_again_or_unknown,
             an_older_mailbox_is_not_claimed_after_a_lost_answer,
             trouble_on_a_read_ends_with_the_documented_code,
             trouble_on_a_create_ends_with_the_documented_code,

@@ -368,7 +368,7 @@ pub(super) struct BulkRow<'a> {
 }
 
 impl output::Record for BulkRow<'_> {
-    fn tell(&self, cells: &mut impl Cells) {
+    fn write_cells(&self, cells: &mut impl Cells) {
         let BulkRow { done, mailbox, source } = self;
         cells.json("outcome", &done.outcome);
         cells.text("address", Some(&done.address));
@@ -381,6 +381,8 @@ impl output::Record for BulkRow<'_> {
         cells.json("notes", &done.notes);
         cells.text("provider", Some(source.provider.as_str()));
         cells.text("profile", Some(&source.profile));
+        cells.text("password_state", None);
+        cells.json("notes", &[""; 0]);
     }
 }
 

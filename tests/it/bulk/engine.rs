@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mbx::bulk::{Options, Verb};
+use mbx::bulk::{OnExisting, Options, Verb};
 use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
@@ -222,7 +222,7 @@ async fn what_exists_is_brought_to_what_is_asked_for() {
         let row = |n| format!("user{n}@example.com,Ada,{last}\n");
         "address,first_name,last_name\n".to_owned() + &(0..20).map(row).collect::<String>()
     };
-    let adopts = || Options { adopts: true, ..options(Verb::Create) };
+    let adopts = || Options { on_existing: OnExisting::Update, ..options(Verb::Create) };
     let writes = || ctx.sandbox.take_seen().iter().filter(|seen| seen.method != Method::GET).count();
     let count = |told: &Told, outcome| told.rows.values().filter(|done| done.outcome == outcome).count();
     let told = Rig::new(&ctx, &file("Byron").replace("user1", "new1")).run(&ctx, adopts()).await;
@@ -250,7 +250,7 @@ async fn what_exists_keeps_its_password() {
     // Nothing tells before that one of them is there.
     ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).times(1));
     let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\nnew@example.com,2147483648\n");
-    let told = rig.run(&ctx, Options { adopts: true, ..options(Verb::Create) }).await;
+    let told = rig.run(&ctx, Options { on_existing: OnExisting::Update, ..options(Verb::Create) }).await;
     let outcomes: Vec<_> = told.rows.values().map(|done| done.outcome).collect();
     assert_eq!(outcomes, [Outcome::Created, Outcome::Updated], "{:?}", told.rows);
     assert_eq!(rig.passwords().into_keys().collect::<Vec<_>>(), ["new@example.com"]);
@@ -265,7 +265,7 @@ async fn what_exists_is_changed_also_where_a_look_fails() {
     ctx.create("old@example.com").await;
     ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).skip(1).times(4));
     let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\n");
-    let told = rig.run(&ctx, Options { adopts: true, ..options(Verb::Create) }).await;
+    let told = rig.run(&ctx, Options { on_existing: OnExisting::Update, ..options(Verb::Create) }).await;
     assert_eq!(told.rows["old@example.com"].outcome, Outcome::Updated, "{:?}", told.rows);
 }
 
@@ -278,7 +278,7 @@ async fn a_resumed_run_knows_what_was_there_before() {
     ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).skip(2));
     ctx.sandbox.fault(Fault::after(Method::PUT, "/quota", Answer::Cut).times(1));
     let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\n");
-    let adopts = || Options { adopts: true, ..options(Verb::Create) };
+    let adopts = || Options { on_existing: OnExisting::Update, ..options(Verb::Create) };
     let told = rig.run(&ctx, adopts()).await;
     assert_eq!(told.rows["old@example.com"].outcome, Outcome::Unknown);
     ctx.sandbox.forgive();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mbx::bulk::{Options, Verb};
+use mbx::bulk::{OnExisting, Options, Verb};
 use mbx::http::{Gate, Method};
 use mbx::output::Outcome;
 use mbx::provider::{NameRule, Pace, ProviderId};
@@ -147,7 +147,7 @@ impl Day {
     /// Runs the file and compares what is told with what is there.
     async fn compare(&self, ctx: &Ctx, there: &BTreeSet<String>, poll: Duration) -> Verdict {
         let rig = Rig::new(ctx, &self.file(ctx));
-        let told = rig.run(ctx, Options { adopts: self.adopts, ..options(poll) }).await;
+        let told = rig.run(ctx, Options { on_existing: if self.adopts { OnExisting::Update } else { OnExisting::Keep }, ..options(poll) }).await;
         assert!(told.stopped.is_none(), "{:?}", told.stopped);
         assert_eq!(told.rows.len(), self.rows, "every row is told");
         let mut held = BTreeMap::new();

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mbx::bulk::input::{Input, Select};
-use mbx::bulk::journal::{self, Done, Header, Journal, RunOptions};
+use mbx::bulk::journal::{self, AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, this_boot};
 use mbx::bulk::record::Record;
 use mbx::bulk::sink::{self, Sink};
-use mbx::bulk::{self, Ends, Interrupt, Options, Report, Verb};
+use mbx::bulk::{self, Interrupt, OnExisting, Options, Report, RunIo, Verb};
 use mbx::error::Error;
 use mbx::http::Method;
 use mbx::model::Mailbox;
@@ -50,8 +50,9 @@ fn options(verb: Verb) -> Options {
     Options {
         concurrency: 8,
         verb,
-        already_is_fine: true,
-        adopts: false,
+        on_existing: OnExisting::Keep,
+        missing_is_fine: true,
+        only_looks: false,
         max_failures: None,
         dry_run: false,
         poll: Duration::from_millis(1),
@@ -79,7 +80,7 @@ pub(crate) async fn engine(
         let before = all.insert(done.address.clone(), done.clone());
         assert_eq!(before, None, "a row is told once");
     };
-    let ends = Ends {
+    let io = RunIo {
         input: &input,
         size: (survey.rows, survey.domains),
         journal: None,
@@ -88,7 +89,7 @@ pub(crate) async fn engine(
         interrupt: &interrupt,
         notice: &|_| (),
     };
-    let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
+    let report = bulk::run(&ctx.provider, io, options, &mut tell).await.expect("it runs");
     (report, all)
 }
 
@@ -181,7 +182,10 @@ impl Rig {
         assert_eq!(survey.troubles, []);
         let takes_one = ctx.spec.rules.takes_password();
         let header = Header {
+            format: FORMAT,
             run: "test".to_owned(),
+            boot: this_boot(),
+            account: AccountMark::default(),
             started: jiff::Timestamp::now(),
             verb: Verb::Create,
             provider: ctx.id.to_string(),
@@ -204,6 +208,7 @@ impl Rig {
         let has_begun = journal::path_of(folder, run).exists();
         let (journal, record, sink) = if has_begun {
             let journal = Journal::reopen(folder, run).expect("the journal opens");
+            journal.append(&Line::Resumed { resumed: jiff::Timestamp::now(), boot: this_boot() });
             let settled = Record::settled(folder, run, Done::is_final).expect("it is read");
             let sink = out.map(|path| Sink::reopen(path, made_up, &settled).expect("the passwords open"));
             (journal, Some(Record::read(folder, run).expect("the journal is read")), sink)
@@ -213,7 +218,7 @@ impl Rig {
         };
         let interrupt = Interrupt::default();
         let notices = RefCell::new(Vec::new());
-        let ends = Ends {
+        let io = RunIo {
             input: &self.input,
             size: self.size,
             journal: Some(&journal),
@@ -227,12 +232,12 @@ impl Rig {
             let before = rows.insert(done.address.to_lowercase(), done.clone());
             assert_eq!(before, None, "a row is told once");
         };
-        let report = bulk::run(&ctx.provider, ends, options, &mut tell).await.expect("it runs");
+        let report = bulk::run(&ctx.provider, io, options, &mut tell).await.expect("it runs");
         drop(journal);
         if let Some(out) = out {
             sink::strike(
                 out,
-                &Record::settled(folder, run, |done| done.wastes_password(Verb::Create)).expect("it is read"),
+                &Record::settled(folder, run, Done::wastes_password).expect("it is read"),
             )
             .expect("it is written");
         }

@@ -21,7 +21,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use mbx::adapters;
 use mbx::error::{Effect, Error, Kind, Result};
 use mbx::http::{Credential, Failure, Gate, Http, Method, Options, Redactor, check_base_url};
-use mbx::model::{Alias, Bytes, Domain, Mailbox, MailboxChange, NewDomain, Stamp};
+use mbx::model::{Alias, Bytes, Domain, Mailbox, MailboxChange, NewDomain};
 use mbx::provider::{Checked, Pace, Provider, ProviderId};
 use mbx::sandbox::{self, Answer, Fault, Sandbox};
 use proptest::prelude::*;
