@@ -13,13 +13,13 @@ use crate::sandbox::Sandbox;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Serve all five APIs on loopback, and print the variables that point mbx at them
+    /// Serve all five APIs on this machine, and print the variables that point mbx at them
     Serve {
-        /// The port; 0 takes a free one
+        /// The port to listen on; 0 takes a free one
         #[arg(long, default_value_t = 8025)]
         port: u16,
     },
-    /// Empty the sandbox that --sandbox uses
+    /// Delete everything in the sandbox that --sandbox uses
     Reset,
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             {
                 return Err(Error::new(Kind::Config, format!("cannot remove {}: {error}", file.display())));
             }
-            app.out.note("the sandbox is as it was in the beginning");
+            app.out.note("the sandbox is reset");
             app.out.one(&rows::PATH, rows::row([("path", json!(file.display().to_string())), ("exists", json!(false))]))
         }
     }
@@ -42,7 +42,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
 async fn serve(app: &App, port: u16) -> Result<()> {
     let sandbox = Sandbox::start_on(port, None).await?;
     let exports = sandbox_exports(|provider| sandbox.base_url(provider));
-    // The lines are for `eval`, so the table is left to the formats that were asked for.
+    // The lines are for `eval`, so they are not shown as a table.
     if app.out.format == Format::Table {
         let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
         app.out.text(&lines)?;
@@ -51,8 +51,9 @@ async fn serve(app: &App, port: u16) -> Result<()> {
             exports.into_iter().map(|(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]));
         app.out.all(&rows::VARIABLE, lines.collect()).await?;
     }
-    app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
-    // To be ended from outside is what a server is for, and no failure.
+    app.out
+        .note(&format!("serving on http://{}; press Ctrl-C to stop it and delete everything in it", sandbox.address()));
+    // A signal is the ordinary end of a server, so it is not an error.
     crate::signal().await;
     Ok(())
 }

@@ -13,8 +13,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Alias, Domain, Mailbox, Store};
+use super::store::{Account, Alias, Domain, KEY, Mailbox, Store};
 use super::wire::{civil, empty, json, object, text};
 use crate::model::ProviderId;
 

@@ -14,8 +14,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Alias, Credential, Domain, Mailbox, Store};
+use super::store::{Account, Alias, Credential, Domain, KEY, Mailbox, Store};
 use super::wire::{empty, json, members, object, page, text, zulu};
 use crate::model::ProviderId;
 

@@ -14,8 +14,7 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Domain, Mailbox, Store};
+use super::store::{Account, Domain, KEY, Mailbox, Store};
 use super::wire::{civil, json, members, object, page, text};
 use crate::model::ProviderId;
 

@@ -20,9 +20,11 @@ use serde_json::{Value, json};
 
 use self::aliases::{add_alias, list_aliases, put_alias, remove_alias};
 use self::login::{login, logout, with};
-use super::store::{Account, Mailbox, Store};
-use super::{BOX_USER, KEY};
+use super::store::{Account, KEY, Mailbox, Store};
 use crate::model::DomainName;
+
+/// The administrator of the sandbox's Mail-in-a-Box.
+pub const BOX_USER: &str = "me@box.example.com";
 
 /// The box's own name; it makes the part after the `@` of [`BOX_USER`].
 const PRIMARY: &str = "box.example.com";
@@ -69,7 +71,8 @@ pub(super) fn routes() -> Router<Arc<Store>> {
 }
 
 /// What a box has after its set-up: the first account, which is exempt from the rules, and the alias for the rest.
-pub(super) fn seed(account: &mut Account) {
+pub(super) fn new_account() -> Account {
+    let mut account = Account::empty();
     let (local, domain) = BOX_USER.split_once('@').expect("the administrator has an address");
     for local in [local, TOTP_USER] {
         let user = account.add_mailbox(local, domain, Some(KEY));
@@ -78,7 +81,8 @@ pub(super) fn seed(account: &mut Account) {
     }
     let factor = account.mailbox_mut(&format!("{TOTP_USER}@{PRIMARY}")).expect("it was just added");
     factor.extra.insert("totp".to_owned(), TOTP_SEED.into());
-    put_alias(account, ADMINISTRATOR, vec![BOX_USER.to_owned()], Vec::new());
+    put_alias(&mut account, ADMINISTRATOR, vec![BOX_USER.to_owned()], Vec::new());
+    account
 }
 
 fn answer(status: u16, content_type: &'static str, body: String) -> Response {

@@ -14,8 +14,7 @@ use axum::response::Response;
 use axum::routing::{get, put};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Alias, Domain, Mailbox, Store};
+use super::store::{Account, Alias, Domain, KEY, Mailbox, Store};
 use super::wire::{central, empty, json, object, page, text};
 use crate::model::ProviderId;
 

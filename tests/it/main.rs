@@ -14,6 +14,7 @@ mod listing;
 mod machine;
 mod program;
 mod replay;
+mod sandbox;
 mod shards;
 mod support;
 mod terminal;
