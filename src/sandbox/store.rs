@@ -241,6 +241,11 @@ impl Mailbox {
         self.password = Some(self.digest(password));
     }
 
+    /// Leaves the mailbox with a password that nothing matches.
+    pub(super) fn lock_out(&mut self) {
+        self.password = None;
+    }
+
     pub(super) fn password_is(&self, password: &str) -> bool {
         self.password.as_deref() == Some(self.digest(password).as_str())
     }
