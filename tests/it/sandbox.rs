@@ -487,6 +487,56 @@ async fn options_are_answered_and_named() {
     assert_eq!(got(host.ask(Method::OPTIONS, "/mail/nope")).await.status, 404);
 }
 
+/// S25, S26: a request to EmBoux.
+async fn emboux(host: &Host, method: Method, path: &str, body: Option<Value>) -> Got {
+    let request = host.ask(method, path).bearer_auth(KEY);
+    got(match body {
+        Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+        None => request,
+    })
+    .await
+}
+
+/// S25.
+#[tokio::test]
+async fn a_parameter_is_refused_as_one_of_the_query() {
+    let host = Host::new(ProviderId::Emboux).await;
+    for path in ["/users/", "/aliases/"] {
+        emboux(&host, Method::GET, &format!("{path}?domain_id=-1"), None).await.is(200, "[]");
+        let got = emboux(&host, Method::GET, &format!("{path}?domain_id=x"), None).await;
+        assert_eq!((got.status, &got.json()["detail"][0]["loc"]), (422, &json!(["query", "domain_id"])));
+    }
+    let host = Host::new(ProviderId::Hybridbox).await;
+    let got = hybridbox_list(&host, "color=red").await;
+    assert_eq!((got.status, &got.json()["detail"][0]["loc"]), (422, &json!(["query", "color"])));
+}
+
+async fn hybridbox_list(host: &Host, query: &str) -> Got {
+    let path = format!("/v1/public/accounts/3c90c3cc-0d44-4b50-8888-8dd25736052a/mailboxes?{query}");
+    got(host.ask(Method::GET, &path).bearer_auth(KEY)).await
+}
+
+/// S26.
+#[tokio::test]
+async fn emboux_takes_domains_with_members_of_the_documented_types() {
+    let host = Host::new(ProviderId::Emboux).await;
+    let create = |body| emboux(&host, Method::POST, "/domains/", Some(body));
+    assert_eq!(create(json!({ "name": "no domain at all" })).await.status, 400);
+    assert_eq!(create(json!({ "name": "one.example", "partner_ref": [1] })).await.status, 422);
+    assert_eq!(create(json!({ "name": "one.example", "partner_ref": "p" })).await.status, 201);
+}
+
+/// S27.
+#[tokio::test]
+async fn hybridbox_wants_uuids_of_workspaces() {
+    let host = Host::new(ProviderId::Hybridbox).await;
+    for odd in ["abc", ""] {
+        assert_eq!(hybridbox_list(&host, &format!("workspace_id={odd}")).await.status, 422, "{odd}");
+    }
+    let unknown = "workspace_id=00000000-0000-4000-8004-999999999999";
+    assert_eq!(hybridbox_list(&host, unknown).await.json()["items"], json!([]));
+}
+
 /// A19.
 #[tokio::test]
 async fn litemail_shows_a_removal_that_is_scheduled_by_its_date() {
