@@ -258,12 +258,21 @@ impl App {
     }
 }
 
-/// Makes a folder that only its owner can look into.
+/// Makes a folder that only its owner can open, and takes the access of others to one that exists.
 pub(crate) fn private_folder(path: &std::path::Path) -> Result<()> {
     let failed = |error: std::io::Error| Error::new(Kind::Config, format!("cannot make {}: {error}", path.display()));
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(failed)
+    builder.create(path).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

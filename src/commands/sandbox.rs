@@ -14,13 +14,13 @@ use crate::sandbox::Sandbox;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Serve all five APIs on loopback, and print the variables that point mbx at them
+    /// Serve all five APIs on this machine, and print the variables that point mbx at them
     Serve {
-        /// The port; 0 takes a free one
+        /// The port to listen on; 0 takes a free one
         #[arg(long, default_value_t = 8025)]
         port: u16,
     },
-    /// Empty the sandbox that --sandbox uses
+    /// Delete everything in the sandbox that --sandbox uses
     Reset,
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             {
                 return Err(Error::new(Kind::Config, format!("cannot remove {}: {error}", file.display())));
             }
-            app.out.note("the sandbox is as it was in the beginning");
+            app.out.note("the sandbox is reset");
             app.out.one(&rows::PATH, rows::row([("path", json!(file.display().to_string())), ("exists", json!(false))]))
         }
     }
@@ -46,8 +46,9 @@ async fn serve(app: &App, port: u16) -> Result<()> {
     let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
     let as_row = |(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]);
     app.out.lines_or_all(&lines, &rows::VARIABLE, exports.into_iter().map(as_row).collect()).await?;
-    app.out.note(&format!("serving on http://{}; Ctrl-C ends it and forgets everything", sandbox.address()));
-    // To be ended from outside is what a server is for, and no failure.
+    app.out
+        .note(&format!("serving on http://{}; press Ctrl-C to stop it and delete everything in it", sandbox.address()));
+    // A signal is the ordinary end of a server, so it is not an error.
     signal().await;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub enum Answer {
     Truncated,
     /// A refusal that repeats what was sent, credentials and body.
     Echo,
-    /// A body of a gibibyte whose length is not told.
+    /// A body of a gibibyte without a stated length.
     Endless,
     /// Any other answer.
     Raw {
@@ -64,7 +64,7 @@ pub struct Fault {
     answer: Answer,
 }
 
-/// Whether and when the server does what it is asked for.
+/// Whether and when the server acts on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acts {
     Never,
@@ -84,8 +84,8 @@ impl Fault {
         Fault { acts: Acts::First, ..Fault::instead(method, path, answer) }
     }
 
-    /// Strikes requests with this method whose path contains `path`: the server answers with `answer`, goes on with its
-    /// work, and is done with it so much later.
+    /// Strikes requests with this method whose path contains `path`: the server answers with `answer`, and acts
+    /// so much later.
     pub fn before(method: Method, path: impl Into<String>, answer: Answer, delay: Duration) -> Self {
         Fault { acts: Acts::Later(delay), ..Fault::instead(method, path, answer) }
     }

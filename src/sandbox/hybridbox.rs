@@ -14,9 +14,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Alias, Credential, Domain, Mailbox, Store};
-use super::wire::{empty, json, members, object, page, text, zulu};
+use super::store::{Account, Alias, Credential, Domain, KEY, Mailbox, Store};
+use super::wire::{Answer, Refusal, empty, json, members, object, page, refuse, text, zulu};
 use crate::model::ProviderId;
 
 /// The account, as the pages' samples write a UUID.
@@ -45,8 +44,8 @@ pub(super) fn routes() -> Router<Arc<Store>> {
         .route("/domains/{domain}", get(get_domain).delete(delete_domain));
     Router::new()
         .nest("/v1/public/accounts/{account}", account)
-        .fallback(|| async { json(404, json!({ "detail": "Not Found" })) })
-        .method_not_allowed_fallback(|| async { json(405, json!({ "detail": "Method Not Allowed" })) })
+        .fallback(|| async { refuse((404, json!({ "detail": "Not Found" }))) })
+        .method_not_allowed_fallback(|| async { refuse((405, json!({ "detail": "Method Not Allowed" }))) })
 }
 
 /// Returns the id of the thing with this serial number.
@@ -66,24 +65,34 @@ fn workspace(domain: &str) -> u64 {
     if domain == "full.example" { 2 } else { 1 }
 }
 
-fn problem(status: u16, code: &str, message: &str) -> Response {
-    json(status, json!({ "code": code, "message": message }))
+fn problem(status: u16, code: &str, message: &str) -> Refusal {
+    (status, json!({ "code": code, "message": message }))
 }
 
-fn hidden(what: &str) -> Response {
-    json(404, json!({ "detail": format!("{what} not found") }))
+fn hidden(what: &str) -> Refusal {
+    (404, json!({ "detail": format!("{what} not found") }))
 }
 
-fn unfit(field: &str, why: &str) -> Response {
-    json(422, json!({ "detail": [{ "loc": ["body", field], "msg": why, "type": "value_error" }] }))
+/// The answer to a part of a request, `body` or `query`, that does not fit the schema.
+fn unfit_in(part: &str, field: &str, why: &str) -> Refusal {
+    (422, json!({ "detail": [{ "loc": [part, field], "msg": why, "type": "value_error" }] }))
+}
+
+fn unfit(field: &str, why: &str) -> Refusal {
+    unfit_in("body", field, why)
+}
+
+/// Reads the body, which holds these members, and none but these and the `optional` ones.
+fn fields(headers: &HeaderMap, body: &Bytes, required: &[&str], optional: &[&str]) -> Result<Fields, Refusal> {
+    object(headers, body, required, optional).map_err(|(field, why)| unfit(&field, why))
 }
 
 /// Checks token and account, then works on the account. What a token may not see is answered as if it were not there.
-fn with(store: &Store, headers: &HeaderMap, id: &str, work: impl FnOnce(&mut Account) -> Response) -> Response {
+fn with(store: &Store, headers: &HeaderMap, id: &str, work: impl FnOnce(&mut Account) -> Answer) -> Response {
     let header = headers.get("authorization").and_then(|v| v.to_str().ok());
     match header.and_then(|h| h.strip_prefix("Bearer ")) {
-        Some(KEY | "editor") if !id.eq_ignore_ascii_case(ACCOUNT) => hidden("Account"),
-        Some(KEY | "editor") => store.with(ProviderId::Hybridbox, work),
+        Some(KEY | "editor") if !id.eq_ignore_ascii_case(ACCOUNT) => refuse(hidden("Account")),
+        Some(KEY | "editor") => store.with(ProviderId::Hybridbox, |account| work(account).unwrap_or_else(refuse)),
         _ => {
             let mut refusal = json(401, json!({ "error": { "code": "unauthorized", "message": "Invalid token" } }));
             refusal.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
@@ -93,21 +102,24 @@ fn with(store: &Store, headers: &HeaderMap, id: &str, work: impl FnOnce(&mut Acc
 }
 
 /// As [`with`], for master passwords: the role that makes mailboxes may not touch them.
-fn with_manager(store: &Store, headers: &HeaderMap, id: &str, work: impl FnOnce(&mut Account) -> Response) -> Response {
+fn with_manager(store: &Store, headers: &HeaderMap, id: &str, work: impl FnOnce(&mut Account) -> Answer) -> Response {
     if headers.get("authorization").is_some_and(|v| v == "Bearer editor") {
-        return json(403, json!({ "error": "missing capability credential.manage" }));
+        return refuse((403, json!({ "error": "missing capability credential.manage" })));
     }
     with(store, headers, id, work)
 }
 
 /// Finds a domain by name or UUID.
-fn domain_of<'a>(account: &'a Account, wanted: &str) -> Option<&'a Domain> {
-    account.domains.iter().find(|d| d.name.eq_ignore_ascii_case(wanted) || uuid("domain", d.serial) == wanted)
+fn domain_of<'a>(account: &'a Account, wanted: &str) -> Result<&'a Domain, Refusal> {
+    let mut all = account.domains.iter();
+    let found = all.find(|d| d.name.eq_ignore_ascii_case(wanted) || uuid("domain", d.serial) == wanted);
+    found.ok_or_else(|| hidden("Domain"))
 }
 
 /// Finds a mailbox by UUID; that an address works as well is not on any page.
-fn mailbox_of<'a>(account: &'a Account, wanted: &str) -> Option<&'a Mailbox> {
-    account.mailboxes.iter().find(|m| uuid("mailbox", m.serial) == wanted)
+fn mailbox_of<'a>(account: &'a Account, wanted: &str) -> Result<&'a Mailbox, Refusal> {
+    let found = account.mailboxes.iter().find(|m| uuid("mailbox", m.serial) == wanted);
+    found.ok_or_else(|| hidden("Mailbox"))
 }
 
 fn aliases_of(account: &Account, mailbox: &Mailbox) -> Vec<Value> {
@@ -145,31 +157,37 @@ fn mailbox_json(account: &Account, mailbox: &Mailbox) -> Value {
 }
 
 /// Returns one page of a list as a page object; only its items are made JSON.
-fn paged<T>(items: Vec<T>, query: &Fields, show: impl Fn(T) -> Value) -> Response {
+fn paged<T>(items: Vec<T>, query: &Fields, show: impl Fn(T) -> Value) -> Answer {
     let number = |key: &str, default: u64| match query.get(key).and_then(Value::as_str) {
         None => Some(default),
         Some(text) => text.parse().ok().filter(|&number: &u64| number > 0),
     };
     let (Some(number), Some(size)) = (number("page", 1), number("page_size", 25)) else {
-        return json(422, json!({ "detail": "page and page_size are positive integers" }));
+        return Err((422, json!({ "detail": "page and page_size are positive integers" })));
     };
     let (size, total) = (size.min(PAGE_MAX), items.len());
     let (items, _) = page(items, number as usize, size as usize);
     let items: Vec<_> = items.into_iter().map(show).collect();
-    json(200, json!({ "items": items, "page": number, "page_size": size, "total": total }))
+    Ok(json(200, json!({ "items": items, "page": number, "page_size": size, "total": total })))
+}
+
+/// Returns whether a text has the form of a UUID.
+fn is_uuid(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(is_hex)
 }
 
 async fn get_account(State(store): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
     with(&store, &headers, &id, |account| {
         let created = account.domains.first().map_or(0, |d| d.created);
-        json(
+        Ok(json(
             200,
             json!({
                 "client": { "id": "00000000-0000-4000-8009-000000000001", "name": "Sandbox Client" },
                 "created_at": zulu(created), "id": ACCOUNT, "name": "Sandbox", "status": "active",
                 "updated_at": zulu(created),
             }),
-        )
+        ))
     })
 }
 
@@ -181,12 +199,13 @@ async fn list_mailboxes(
 ) -> Response {
     with(&store, &headers, &id, |account| {
         let known = ["page", "page_size", "domain", "workspace_id", "search"];
-        if let Err((field, why)) = members(query.clone(), &[], &known) {
-            return unfit(&field, why);
-        }
+        members(query.clone(), &[], &known).map_err(|(field, why)| unfit_in("query", &field, why))?;
         let wanted = |key| text(&query, key);
         let domain = wanted("domain").map(|text| domain_of(account, &text).map(|d| d.name.clone()).unwrap_or_default());
         let (search, of) = (wanted("search").map(|s| s.to_lowercase()), wanted("workspace_id"));
+        if of.as_ref().is_some_and(|of| !is_uuid(of)) {
+            return Err(unfit_in("query", "workspace_id", "is not a UUID"));
+        }
         let fits = |m: &&Mailbox| {
             let named = |s: &String| [&m.first, &m.last].into_iter().flatten().any(|n| n.to_lowercase().contains(s));
             domain.as_ref().is_none_or(|name| m.domain == *name)
@@ -199,25 +218,23 @@ async fn list_mailboxes(
     })
 }
 
-/// Adds a mailbox, or says with which status, code and words it is refused.
-fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16, &'static str, String)> {
+/// Adds a mailbox.
+fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, Refusal> {
     let get = |key| text(item, key).unwrap_or_default();
     let local = get("local_part").to_lowercase();
-    let Some(found) = domain_of(account, domain) else {
-        return Err((404, "domain_not_found", "no such domain".into()));
-    };
+    let found = domain_of(account, domain).map_err(|_| problem(404, "domain_not_found", "no such domain"))?;
     let (name, status) = (found.name.clone(), found.status.clone());
     if status != "active" {
-        return Err((422, "domain_not_active", format!("domain {name} is {status}")));
+        return Err(problem(422, "domain_not_active", &format!("domain {name} is {status}")));
     }
     let address = format!("{local}@{name}");
     if account.is_taken(&address) || account.aliases.iter().any(|a| a.source == address) {
-        return Err((409, "mailbox_exists", format!("{address} already exists")));
+        return Err(problem(409, "mailbox_exists", &format!("{address} already exists")));
     }
     if let (used, Some(limit)) = account.room(&name)
         && used >= limit
     {
-        return Err((422, "mailbox_limit", format!("mailbox limit of {name} reached: {used}/{limit}")));
+        return Err(problem(422, "mailbox_limit", &format!("mailbox limit of {name} reached: {used}/{limit}")));
     }
     let mailbox = account.add_mailbox(&local, &name, None);
     (mailbox.first, mailbox.last) = (Some(get("first_name")), Some(get("last_name")));
@@ -227,61 +244,48 @@ fn add(account: &mut Account, domain: &str, item: &Fields) -> Result<Value, (u16
 
 async fn create_mailbox(State(store): Shared, headers: HeaderMap, Path(id): Path<String>, body: Bytes) -> Response {
     with(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &["domain", "first_name", "last_name", "local_part"], &[]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
-        match add(account, &text(&fields, "domain").unwrap_or_default(), &fields) {
-            Ok(mailbox) => json(201, mailbox),
-            Err((status, code, message)) => problem(status, code, &message),
-        }
+        let fields = fields(&headers, &body, &["domain", "first_name", "last_name", "local_part"], &[])?;
+        Ok(json(201, add(account, &text(&fields, "domain").unwrap_or_default(), &fields)?))
     })
 }
 
 async fn create_mailboxes(State(store): Shared, headers: HeaderMap, Path(id): Path<String>, body: Bytes) -> Response {
     with(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &["domain", "items"], &[]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
+        let fields = fields(&headers, &body, &["domain", "items"], &[])?;
         let domain = text(&fields, "domain").unwrap_or_default();
-        if domain_of(account, &domain).is_none() {
-            return hidden("Domain");
-        }
-        let Value::Array(wanted) = &fields["items"] else { return unfit("items", "is not a list") };
+        domain_of(account, &domain)?;
+        let wanted = fields["items"].as_array().ok_or_else(|| unfit("items", "is not a list"))?;
         let mut items = Vec::new();
         for item in wanted.iter().cloned() {
-            let Value::Object(item) = item else { return unfit("items", "is not an object") };
-            match members(item, &["first_name", "last_name", "local_part"], &[]) {
-                Ok(item) => items.push(item),
-                Err((field, why)) => return unfit(&field, why),
-            }
+            let Value::Object(item) = item else { return Err(unfit("items", "is not an object")) };
+            let item = members(item, &["first_name", "last_name", "local_part"], &[]);
+            items.push(item.map_err(|(field, why)| unfit(&field, why))?);
         }
         let (mut created, mut failed) = (Vec::new(), Vec::new());
         for (index, item) in items.iter().enumerate() {
             match add(account, &domain, item) {
                 Ok(mailbox) => created.push(json!({ "index": index, "mailbox": mailbox })),
-                Err((_, code, message)) => failed.push(json!({ "code": code, "index": index, "message": message })),
+                Err((_, why)) => {
+                    failed.push(json!({ "code": why["code"], "index": index, "message": why["message"] }));
+                }
             }
         }
         // No page promises an order, so there is none to rely on.
         created.reverse();
         failed.reverse();
         let status = if failed.is_empty() { 201 } else { 207 };
-        json(status, json!({ "created": created, "failed": failed }))
+        Ok(json(status, json!({ "created": created, "failed": failed })))
     })
 }
 
 type MailboxPath = Path<(String, String)>;
 
 async fn get_mailbox(State(store): Shared, headers: HeaderMap, Path((id, mailbox)): MailboxPath) -> Response {
-    with(&store, &headers, &id, |account| match mailbox_of(account, &mailbox) {
-        Some(found) => {
-            let mut shown = mailbox_json(account, found);
-            shown["aliases"] = aliases_of(account, found).into();
-            json(200, shown)
-        }
-        None => hidden("Mailbox"),
+    with(&store, &headers, &id, |account| {
+        let found = mailbox_of(account, &mailbox)?;
+        let mut shown = mailbox_json(account, found);
+        shown["aliases"] = aliases_of(account, found).into();
+        Ok(json(200, shown))
     })
 }
 
@@ -292,27 +296,24 @@ async fn rename_mailbox(
     body: Bytes,
 ) -> Response {
     with(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &[], &["first_name", "last_name"]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
+        let fields = fields(&headers, &body, &[], &["first_name", "last_name"])?;
         let now = account.now();
-        let Some(address) = mailbox_of(account, &mailbox).map(Mailbox::address) else { return hidden("Mailbox") };
+        let address = mailbox_of(account, &mailbox)?.address();
         if let Some(found) = account.mailbox_mut(&address) {
             found.first = text(&fields, "first_name").or(found.first.take());
             found.last = text(&fields, "last_name").or(found.last.take());
             found.updated = now;
         }
-        json(200, account.mailbox(&address).map(|m| mailbox_json(account, m)).unwrap_or_default())
+        Ok(json(200, account.mailbox(&address).map(|m| mailbox_json(account, m)).unwrap_or_default()))
     })
 }
 
 async fn delete_mailbox(State(store): Shared, headers: HeaderMap, Path((id, mailbox)): MailboxPath) -> Response {
     with(&store, &headers, &id, |account| {
-        let Some(address) = mailbox_of(account, &mailbox).map(Mailbox::address) else { return hidden("Mailbox") };
+        let address = mailbox_of(account, &mailbox)?.address();
         account.mailboxes.retain(|m| m.address() != address);
         account.aliases.retain(|a| a.targets[0] != address);
-        empty(204)
+        Ok(empty(204))
     })
 }
 
@@ -323,27 +324,24 @@ async fn create_alias(
     body: Bytes,
 ) -> Response {
     with(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &["alias"], &["is_catch_all"]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
-        let Some(target) = mailbox_of(account, &mailbox) else { return hidden("Mailbox") };
+        let fields = fields(&headers, &body, &["alias"], &["is_catch_all"])?;
+        let target = mailbox_of(account, &mailbox)?;
         let (target, domain) = (target.address(), target.domain.clone());
         let source = text(&fields, "alias").unwrap_or_default().to_lowercase();
         let is_catch_all = fields.get("is_catch_all") == Some(&Value::Bool(true));
         match source.rsplit_once('@') {
             Some((local, of)) if of == domain && (is_catch_all || !local.is_empty()) => {}
-            _ => return unfit("alias", "is no address on the mailbox's domain"),
+            _ => return Err(unfit("alias", "is not an address on the mailbox's domain")),
         }
         if account.mailbox(&source).is_some() || account.aliases.iter().any(|a| a.source == source) {
-            return problem(409, "alias_exists", "alias already exists");
+            return Err(problem(409, "alias_exists", "alias already exists"));
         }
         let (serial, created) = (account.serial("alias"), account.now());
         let extra = Map::from_iter(is_catch_all.then(|| ("is_catch_all".to_owned(), true.into())));
         let alias = Alias { serial, source, targets: vec![target], created, updated: created, extra };
         let answer = json(201, alias_json(&alias));
         account.aliases.push(alias);
-        answer
+        Ok(answer)
     })
 }
 
@@ -353,10 +351,10 @@ async fn delete_alias(
     Path((id, mailbox, alias)): Path<(String, String, String)>,
 ) -> Response {
     with(&store, &headers, &id, |account| {
-        let Some(target) = mailbox_of(account, &mailbox).map(Mailbox::address) else { return hidden("Mailbox") };
+        let target = mailbox_of(account, &mailbox)?.address();
         let before = account.aliases.len();
         account.aliases.retain(|a| a.targets[0] != target || !a.source.eq_ignore_ascii_case(&alias));
-        if account.aliases.len() == before { hidden("Alias") } else { empty(204) }
+        if account.aliases.len() == before { Err(hidden("Alias")) } else { Ok(empty(204)) }
     })
 }
 
@@ -372,36 +370,33 @@ fn credential_json(credential: &Credential) -> Value {
 }
 
 async fn list_credentials(State(store): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    with_manager(&store, &headers, &id, |account| json(200, account.credentials.iter().map(credential_json).collect()))
+    with_manager(&store, &headers, &id, |account| {
+        Ok(json(200, account.credentials.iter().map(credential_json).collect()))
+    })
 }
 
-/// Returns the name, if it has the documented length.
-fn credential_name(fields: &Fields) -> Option<String> {
-    text(fields, "name").filter(|name| (1..=100).contains(&name.chars().count()))
+/// Returns the name, which has the documented length.
+fn credential_name(fields: &Fields) -> Result<String, Refusal> {
+    let name = text(fields, "name").filter(|name| (1..=100).contains(&name.chars().count()));
+    name.ok_or_else(|| unfit("name", "has 1 to 100 characters"))
 }
 
 async fn create_credential(State(store): Shared, headers: HeaderMap, Path(id): Path<String>, body: Bytes) -> Response {
     with_manager(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &["name"], &["domain", "generate", "value", "workspace_id"]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
-        let Some(name) = credential_name(&fields) else { return unfit("name", "has 1 to 100 characters") };
+        let fields = fields(&headers, &body, &["name"], &["domain", "generate", "value", "workspace_id"])?;
+        let name = credential_name(&fields)?;
         let is_generated = fields.get("generate") == Some(&Value::Bool(true));
         match text(&fields, "value").map(|value| value.chars().count()) {
             Some(4..=256) if !is_generated => {}
             None if is_generated => {}
-            Some(4..=256) | None => return unfit("value", "give either value or generate"),
-            Some(_) => return unfit("value", "has 4 to 256 characters"),
+            Some(4..=256) | None => return Err(unfit("value", "give either value or generate")),
+            Some(_) => return Err(unfit("value", "has 4 to 256 characters")),
         }
         let (scope, scope_id) = match (text(&fields, "domain"), text(&fields, "workspace_id")) {
-            (Some(_), Some(_)) => return unfit("domain", "give either domain or workspace_id"),
-            (Some(domain), None) => match domain_of(account, &domain) {
-                Some(domain) => ("domain", uuid("domain", domain.serial)),
-                None => return hidden("Domain"),
-            },
+            (Some(_), Some(_)) => return Err(unfit("domain", "give either domain or workspace_id")),
+            (Some(domain), None) => ("domain", uuid("domain", domain_of(account, &domain)?.serial)),
             (None, Some(of)) if [1, 2].iter().any(|&n| uuid("workspace", n) == of) => ("workspace", of),
-            (None, Some(_)) => return hidden("Workspace"),
+            (None, Some(_)) => return Err(hidden("Workspace")),
             (None, None) => ("account", ACCOUNT.to_owned()),
         };
         let (serial, created) = (account.serial("credential"), account.now());
@@ -409,7 +404,7 @@ async fn create_credential(State(store): Shared, headers: HeaderMap, Path(id): P
         let mut shown = credential_json(&credential);
         shown["generated_secret"] = if is_generated { format!("generated-{serial}").into() } else { Value::Null };
         account.credentials.push(credential);
-        json(201, shown)
+        Ok(json(201, shown))
     })
 }
 
@@ -420,19 +415,13 @@ async fn rename_credential(
     body: Bytes,
 ) -> Response {
     with_manager(&store, &headers, &id, |account| {
-        let fields = match object(&headers, &body, &["name"], &[]) {
-            Ok(fields) => fields,
-            Err((field, why)) => return unfit(&field, why),
-        };
-        let Some(name) = credential_name(&fields) else { return unfit("name", "has 1 to 100 characters") };
+        let fields = fields(&headers, &body, &["name"], &[])?;
+        let name = credential_name(&fields)?;
         let now = account.now();
-        match account.credentials.iter_mut().find(|c| uuid("credential", c.serial) == wanted) {
-            Some(found) => {
-                (found.name, found.updated) = (name, now);
-                json(200, credential_json(found))
-            }
-            None => hidden("Credential"),
-        }
+        let found = account.credentials.iter_mut().find(|c| uuid("credential", c.serial) == wanted);
+        let found = found.ok_or_else(|| hidden("Credential"))?;
+        (found.name, found.updated) = (name, now);
+        Ok(json(200, credential_json(found)))
     })
 }
 
@@ -444,7 +433,7 @@ async fn delete_credential(
     with_manager(&store, &headers, &id, |account| {
         let before = account.credentials.len();
         account.credentials.retain(|c| uuid("credential", c.serial) != wanted);
-        if account.credentials.len() == before { hidden("Credential") } else { empty(204) }
+        if account.credentials.len() == before { Err(hidden("Credential")) } else { Ok(empty(204)) }
     })
 }
 
@@ -465,7 +454,7 @@ async fn list_domains(
 
 async fn get_domain(State(store): Shared, headers: HeaderMap, Path((id, wanted)): Path<(String, String)>) -> Response {
     with(&store, &headers, &id, |account| {
-        let Some(domain) = domain_of(account, &wanted) else { return hidden("Domain") };
+        let domain = domain_of(account, &wanted)?;
         let short = |m: &Mailbox| {
             json!({
                 "active": m.status == "active", "email": m.address(), "first_name": m.first,
@@ -481,7 +470,7 @@ async fn get_domain(State(store): Shared, headers: HeaderMap, Path((id, wanted))
         mx["priority"] = 10.into();
         let mut site = record(4, "A", "www", "192.0.2.10".to_owned());
         site["is_system_managed"] = false.into();
-        json(
+        Ok(json(
             200,
             json!({
                 "id": uuid("domain", domain.serial),
@@ -503,7 +492,7 @@ async fn get_domain(State(store): Shared, headers: HeaderMap, Path((id, wanted))
                 "tags": [],
                 "updated_at": zulu(domain.created),
             }),
-        )
+        ))
     })
 }
 
@@ -513,9 +502,9 @@ async fn delete_domain(
     Path((id, wanted)): Path<(String, String)>,
 ) -> Response {
     with(&store, &headers, &id, |account| {
-        let Some(name) = domain_of(account, &wanted).map(|d| d.name.clone()) else { return hidden("Domain") };
+        let name = domain_of(account, &wanted)?.name.clone();
         account.remove_domain(&name);
         // The function catalog shows an empty object as the result.
-        json(200, json!({}))
+        Ok(json(200, json!({})))
     })
 }

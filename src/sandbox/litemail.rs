@@ -1,6 +1,6 @@
-//! LiteMail as far as its pages tell: <https://docs.litemail.ai/assign-mailboxes-to-domain-36496186e0> and its
-//! neighbours. Where they say nothing it answers as Zapmail, on which LiteMail's pages are modelled; which is which is
-//! told in `docs/providers/litemail.md`.
+//! LiteMail as far as its pages describe it: <https://docs.litemail.ai/assign-mailboxes-to-domain-36496186e0> and its
+//! neighbours. Where they say nothing it answers as Zapmail, on which LiteMail's pages are modelled;
+//! `docs/providers/litemail.md` says which is which.
 //!
 //! No call that spends money is served.
 
@@ -14,9 +14,8 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Domain, Mailbox, Store};
-use super::wire::{civil, json, members, object, page, text};
+use super::store::{Account, Domain, KEY, Mailbox, Store};
+use super::wire::{Answer, Refusal, civil, json, members, object, page, refuse, text};
 use crate::model::ProviderId;
 
 /// Domains on a page, of the list of mailboxes too: there, pages count domains and not mailboxes.
@@ -30,9 +29,6 @@ const LATE: &str = "late";
 
 type Shared = State<Arc<Store>>;
 type Params = Query<Map<String, Value>>;
-
-/// An answer that ends the work: its status and its body.
-type Refusal = (u16, Value);
 
 pub(super) fn routes() -> Router<Arc<Store>> {
     Router::new()
@@ -53,10 +49,6 @@ fn envelope(status: u16, message: &str, data: Value) -> Response {
     json(status, json!({ "status": status, "message": message, "data": data }))
 }
 
-fn refuse((status, body): Refusal) -> Response {
-    json(status, body)
-}
-
 fn refusal(status: u16, message: &str) -> Refusal {
     (status, json!({ "status": status, "message": message }))
 }
@@ -72,7 +64,7 @@ fn no_domain(name: &str) -> Refusal {
 }
 
 /// Checks the key, then works on the account.
-fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Result<Response, Refusal>) -> Response {
+fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Answer) -> Response {
     match headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
         Some(KEY) => store.with(ProviderId::Litemail, |account| work(account).unwrap_or_else(refuse)),
         Some(_) => refuse(refusal(401, "Invalid API key")),

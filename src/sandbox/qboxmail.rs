@@ -14,9 +14,8 @@ use axum::response::Response;
 use axum::routing::{get, put};
 use serde_json::{Map, Value, json};
 
-use super::KEY;
-use super::store::{Account, Alias, Domain, Mailbox, Store};
-use super::wire::{central, empty, json, object, page, text};
+use super::store::{Account, Alias, Domain, KEY, Mailbox, Store};
+use super::wire::{Answer, Refusal, central, empty, json, object, page, refuse, text};
 use crate::model::ProviderId;
 
 /// The only sizes a quota may have (docs: postApiDomains).
@@ -36,13 +35,13 @@ const SIZES: [u64; 13] = [
     100 << 30,
 ];
 
-/// The quota of a new mailbox when nothing is asked for: 8 GB, the default of the older reference.
+/// The quota of a new mailbox when none is named: 8 GB, the default of the older reference.
 const DEFAULT_QUOTA: u64 = 8 << 30;
 
 /// The fixed quota of a postmaster.
 const POSTMASTER_QUOTA: u64 = 50 << 20;
 
-/// The largest page. The documented default is 25; how many the service gives at most is not told.
+/// The largest page. The documented default is 25; no page says how many the service gives at most.
 const PER_MAX: usize = 10;
 
 /// Addresses an alias may deliver to (guide: email aliases).
@@ -93,8 +92,6 @@ const DOMAIN_FIELDS: &[&str] = &[
 
 type Shared = State<Arc<Store>>;
 type Fields = Map<String, Value>;
-type Refusal = (u16, Value);
-type Answer = Result<Response, Refusal>;
 
 pub(super) fn routes() -> Router<Arc<Store>> {
     Router::new()
@@ -113,19 +110,15 @@ pub(super) fn routes() -> Router<Arc<Store>> {
             "/api/domains/{domain}/alias_email_accounts/{code}",
             get(get_alias).put(update_alias).delete(delete_alias),
         )
-        .fallback(|| async { told(missing()) })
+        .fallback(|| async { refuse(missing()) })
 }
 
-fn told((status, body): Refusal) -> Response {
-    json(status, body)
-}
-
-fn refuse(status: u16, message: &str) -> Refusal {
+fn refusal(status: u16, message: &str) -> Refusal {
     (status, json!({ "message": message, "errors": [] }))
 }
 
 fn missing() -> Refusal {
-    refuse(404, "Not found")
+    refusal(404, "Not found")
 }
 
 fn invalid(field: &str, description: &str) -> Refusal {
@@ -137,9 +130,9 @@ fn invalid(field: &str, description: &str) -> Refusal {
 fn with(store: &Store, headers: &HeaderMap, work: impl FnOnce(&mut Account) -> Answer) -> Response {
     let token = headers.get("x-api-token").and_then(|v| v.to_str().ok());
     if token != Some(KEY) {
-        return told(refuse(401, "Unauthorized"));
+        return refuse(refusal(401, "Unauthorized"));
     }
-    store.with(ProviderId::Qboxmail, |account| work(account).unwrap_or_else(told))
+    store.with(ProviderId::Qboxmail, |account| work(account).unwrap_or_else(refuse))
 }
 
 fn fields(headers: &HeaderMap, body: &Bytes, required: &[&str], optional: &[&str]) -> Result<Fields, Refusal> {
@@ -263,7 +256,7 @@ fn split(address: &str) -> (&str, &str) {
 
 fn domain_json(account: &Account, domain: &Domain) -> Value {
     let settled = domain.status != "pending";
-    let told = |key: &str| domain.extra.get(key).cloned().unwrap_or_default();
+    let stored = |key: &str| domain.extra.get(key).cloned().unwrap_or_default();
     let created = central(domain.created);
     let limit = domain.limit.map_or_else(|| json!(-1), |limit| json!(limit));
     let (accounts, _) = account.room(&domain.name);
@@ -277,7 +270,7 @@ fn domain_json(account: &Account, domain: &Domain) -> Value {
         "allow_nets": [null], "antispam_level": 2, "archive": false,
         "manager_fullname": null, "manager_code": null,
         "default_retention": 0, "default_archive": false, "email_services": 0,
-        "default_quota": told("default_quota"), "max_email_quota": told("max_email_quota"),
+        "default_quota": stored("default_quota"), "max_email_quota": stored("max_email_quota"),
         "dkim_public_key": settled.then_some("MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCB"), "dkim_selector": "qboxmail",
         "has_dkim": i32::from(settled), "dkim_last_checked_at": null, "dkim_last_check_ok": settled,
         "max_email_accounts": limit, "no_alias_email_accounts": aliases, "no_email_accounts": accounts,
@@ -460,7 +453,7 @@ async fn create_account(State(store): Shared, headers: HeaderMap, Path(code): Pa
         let fields =
             fields(&headers, &body, &["name", "firstname", "password", "password_confirmation"], ACCOUNT_FIELDS)?;
         if domain.status != "active" {
-            return Err(refuse(403, "Forbidden: the domain is not enabled"));
+            return Err(refusal(403, "Forbidden: the domain is not enabled"));
         }
         let local = text(&fields, "name").filter(|name| !name.contains('@'));
         let Some(local) = local else { return Err(invalid("name", "is not valid")) };
@@ -474,7 +467,7 @@ async fn create_account(State(store): Shared, headers: HeaderMap, Path(code): Pa
         if let (used, Some(limit)) = account.room(&domain.name)
             && used >= limit
         {
-            return Err(refuse(403, "Forbidden: the plan allows no more email accounts on this domain"));
+            return Err(refusal(403, "Forbidden: the plan allows no more email accounts on this domain"));
         }
         let mailbox = account.add_mailbox(&local, &domain.name, secret.as_deref());
         mailbox.quota = quota.or(default).unwrap_or(0);
@@ -552,7 +545,7 @@ async fn delete_account(State(store): Shared, headers: HeaderMap, Path((domain, 
     with(&store, &headers, |account| {
         let domain = find_domain(account, &domain)?.clone();
         if code == postmaster_code(&domain) {
-            return Err(refuse(403, "Forbidden"));
+            return Err(refusal(403, "Forbidden"));
         }
         let address = find_account(account, &domain.name, &code)?.address();
         account.mailboxes.retain(|m| m.address() != address);

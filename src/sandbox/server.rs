@@ -1,4 +1,4 @@
-//! The loopback server: accepts connections, keeps a record of requests, plays the scripted trouble.
+//! The loopback server: accepts connections, refuses strangers, plays the scripted trouble, and lets the dialects answer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, request};
+use futures_util::StreamExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,14 +19,22 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
+use super::dialect::{base_path, new_account, router};
 use super::fault::{Acts, Answer, Fault};
-use super::store::{Account, Store};
-use super::{BOX_USER, KEY, base_path, router};
+use super::mailinabox::BOX_USER;
+use super::store::{Account, KEY, Store};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
-/// The largest request body it reads: a megabyte, as a box's web server does.
+/// The largest request body it takes: a megabyte, as a box's web server does.
 const BODY_MAX: usize = 1 << 20;
+
+/// The answer to a larger body, at every provider: that of a box's web server.
+const TOO_LARGE: &str = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n\
+    <center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+
+/// The names of this machine on loopback. A web page elsewhere reaches the sandbox only under another name.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// A running sandbox; it stops when dropped.
 pub struct Sandbox {
@@ -34,7 +43,7 @@ pub struct Sandbox {
     accepting: JoinHandle<()>,
 }
 
-/// A request the sandbox has received.
+/// A request that the sandbox has received.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// The method.
@@ -53,19 +62,25 @@ struct Shared {
     store: Arc<Store>,
     router: Router,
     faults: Mutex<Vec<Fault>>,
-    seen: Mutex<Vec<Seen>>,
+    /// The requests received so far. `None`: none is kept.
+    seen: Option<Mutex<Vec<Seen>>>,
     /// A key that is taken besides the usual one.
     key: Mutex<Option<String>>,
 }
 
 impl Sandbox {
-    /// Starts a sandbox that keeps its state in memory, on a free port.
+    /// Starts a sandbox for tests: on a free port, with its state in memory. It keeps every request that it receives,
+    /// with its body, for [`Sandbox::take_seen`].
     pub async fn start() -> Result<Self> {
-        Sandbox::start_on(0, None).await
+        Sandbox::listen(0, None, Some(Mutex::default())).await
     }
 
-    /// Starts a sandbox on `port` (0: a free one) that keeps its state in `file`, if one is named.
+    /// Starts a sandbox on `port` (0: a free one) that keeps its state in `file`, if one is named, and no requests.
     pub async fn start_on(port: u16, file: Option<PathBuf>) -> Result<Self> {
+        Sandbox::listen(port, file, None).await
+    }
+
+    async fn listen(port: u16, file: Option<PathBuf>, seen: Option<Mutex<Vec<Seen>>>) -> Result<Self> {
         let failed = |error: io::Error| {
             Error::new(Kind::Config, format!("cannot listen on 127.0.0.1:{port}: {error}"))
                 .hint("--port 0 takes a port that is free")
@@ -73,15 +88,16 @@ impl Sandbox {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let place = file.clone().unwrap_or_default();
-        let store = Arc::new(Store::open(file).map_err(|error| {
+        let store = Store::open(file, new_account).await.map_err(|error| {
             Error::new(Kind::Config, format!("cannot use the sandbox's state in {}: {error}", place.display()))
                 .hint("`mbx sandbox reset` starts anew; XDG_STATE_HOME names another place for it")
-        })?);
+        })?;
+        let store = Arc::new(store);
         let shared = Arc::new(Shared {
             router: router(store.clone()),
             store,
             faults: Mutex::new(Vec::new()),
-            seen: Mutex::new(Vec::new()),
+            seen,
             key: Mutex::new(None),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -103,7 +119,7 @@ impl Sandbox {
         lock(&self.shared.faults).push(fault);
     }
 
-    /// Takes another key besides [`KEY`], at every provider: one that can be told from an ordinary word.
+    /// Takes another key besides [`KEY`], at every provider: one that differs from every ordinary word.
     pub fn take_key(&self, key: &str) {
         self.shared.store.with(ProviderId::Mailinabox, |account| {
             if let Some(user) = account.mailbox_mut(BOX_USER) {
@@ -141,9 +157,9 @@ impl Sandbox {
         self.shared.store.with(provider, Account::run_clock);
     }
 
-    /// Returns the requests received so far, and forgets them.
+    /// Returns the requests received so far, and forgets them. Only [`Sandbox::start`] keeps any.
     pub fn take_seen(&self) -> Vec<Seen> {
-        std::mem::take(&mut *lock(&self.shared.seen))
+        self.shared.seen.as_ref().map(|seen| std::mem::take(&mut *lock(seen))).unwrap_or_default()
     }
 
     /// Returns the addresses a provider's store really holds, sorted.
@@ -200,9 +216,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Answers one request. An error makes the server drop the connection without a word, which is what a cut is.
+/// Answers one request. An error makes the server drop the connection without an answer: a cut.
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (mut parts, body) = request.into_parts();
+    if let Some(header) = foreign(&parts) {
+        return Ok(plain(StatusCode::FORBIDDEN, format!("the sandbox serves this machine only: foreign {header}\n")));
+    }
     if let Some(key) = lock(&shared.key).as_deref() {
         for value in parts.headers.values_mut() {
             if let Some(same) = value.to_str().ok().filter(|text| text.contains(key)) {
@@ -210,25 +229,42 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
             }
         }
     }
-    let body = axum::body::to_bytes(Body::new(body), BODY_MAX).await.unwrap_or_else(|_| Bytes::new());
-    lock(&shared.seen).push(Seen {
-        method: parts.method.clone(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    });
+    let body = whole(Body::new(body)).await?;
+    if let Some(seen) = &shared.seen {
+        lock(seen).push(Seen::new(&parts, body.as_deref().unwrap_or_default()));
+    }
+    let Some(body) = body else {
+        let mut response = plain(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+        response.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
+        return Ok(response);
+    };
+    act(&shared, parts, body).await.or_else(|failed| match failed {
+        Failed::Cut(error) => Err(error),
+        Failed::State(error) => {
+            let words = format!("the stand-in cannot keep its state: {error}");
+            Ok(plain(StatusCode::INSUFFICIENT_STORAGE, words))
+        }
+    })
+}
+
+/// Why a request got no answer.
+enum Failed {
+    /// The script cuts the connection.
+    Cut(io::Error),
+    /// The state could not be read or written.
+    State(io::Error),
+}
+
+/// Lets the dialect answer, or the trouble that strikes the request, and keeps what was changed.
+async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Response<Body>, Failed> {
+    let session = shared.store.begin().await.map_err(Failed::State)?;
     let provider = ProviderId::ALL.into_iter().find(|id| parts.uri.path().starts_with(&format!("/{id}/")));
     if let Some(id) = provider.filter(|_| parts.method != Method::GET) {
         shared.store.tick(id);
     }
     let fault = shared.fault(&parts.method, parts.uri.path());
-    let said = fault.as_ref().map(|_| format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers));
-    let said = said.unwrap_or_default();
+    let sent = fault.as_ref().map(|_| format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers));
+    let sent = sent.unwrap_or_default();
     let mut router = shared.router.clone();
     let work = async move {
         let response = router.call(Request::from_parts(parts, Body::from(body))).await;
@@ -236,7 +272,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     };
     let mut response = match fault {
         None => work.await,
-        Some((Acts::First, trouble)) => trouble.play(work.await, &said).await?,
+        Some((Acts::First, trouble)) => trouble.play(work.await, &sent).await.map_err(Failed::Cut)?,
         Some((acts, trouble)) => {
             if let Acts::Later(delay) = acts {
                 tokio::spawn(async move {
@@ -244,25 +280,76 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
                     work.await
                 });
             }
-            trouble.play(Response::new(Body::empty()), &said).await?
+            trouble.play(Response::new(Body::empty()), &sent).await.map_err(Failed::Cut)?
         }
     };
-    if let Some(trouble) = shared.store.trouble() {
-        response = Response::new(Body::from(format!("the stand-in cannot keep its state: {trouble}")));
-        *response.status_mut() = StatusCode::INSUFFICIENT_STORAGE;
-    }
     if let Some(id) = provider {
         let date = httpdate::fmt_http_date(shared.store.now(id));
         response.headers_mut().insert("date", HeaderValue::from_str(&date).expect("a date is ASCII"));
     }
+    session.keep().map_err(Failed::State)?;
     Ok(response)
 }
 
+fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+}
+
+/// Returns the header, if any, by which a request shows that it does not come from a program of this machine: a web page
+/// names its own host in `Origin`, and a name of its own that it has pointed at loopback in `Host`.
+fn foreign(parts: &request::Parts) -> Option<&'static str> {
+    let all = |name, is_good: fn(&str) -> bool| {
+        parts.headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(is_good))
+    };
+    if !all("host", is_local) || parts.uri.authority().is_some_and(|name| !is_local(name.as_str())) {
+        return Some("Host");
+    }
+    let is_home = |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| is_local(authority));
+    if all("origin", is_home) { None } else { Some("Origin") }
+}
+
+/// Returns whether a host name, with or without a port, is one of this machine on loopback.
+fn is_local(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = port.map_or(authority, |(host, _)| host);
+    LOCAL.iter().any(|name| host.eq_ignore_ascii_case(name))
+}
+
+/// Reads a body to its end, and returns nothing if it is too large. Such a body is read as well, because a client that
+/// is still sending would not see the answer.
+async fn whole(body: Body) -> io::Result<Option<Bytes>> {
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(io::Error::other)?;
+        length += chunk.len();
+        if length <= BODY_MAX {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok((length <= BODY_MAX).then(|| bytes.into()))
+}
+
+impl Seen {
+    fn new(parts: &request::Parts, body: &[u8]) -> Self {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Seen {
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: String::from_utf8_lossy(body).into_owned(),
+        }
+    }
+}
+
 impl Answer {
-    async fn play(self, real: Response<Body>, said: &str) -> io::Result<Response<Body>> {
+    async fn play(self, real: Response<Body>, sent: &str) -> io::Result<Response<Body>> {
         match self {
             Answer::Echo => {
-                let mut response = Response::new(Body::from(json!({ "detail": said, "message": said }).to_string()));
+                let mut response = Response::new(Body::from(json!({ "detail": sent, "message": sent }).to_string()));
                 *response.status_mut() = StatusCode::BAD_REQUEST;
                 Ok(response)
             }

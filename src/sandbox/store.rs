@@ -1,17 +1,20 @@
 //! What the sandbox holds: one account per provider, in memory or in a file that several processes may share.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::state::{Held, StateFile};
 use crate::model::ProviderId;
+
+/// The key, token and password of every provider in the sandbox.
+pub const KEY: &str = "sandbox";
 
 /// 2026-01-05 08:59 UTC: the first request that may change something happens at nine on a Monday.
 const START: u64 = 1_767_603_540;
@@ -97,10 +100,9 @@ pub(super) struct Credential {
 }
 
 impl Account {
-    /// Every provider starts with a domain to use, one that is full and one that is suspended; a box, where domains
-    /// are nothing of their own, starts with its administrator.
-    fn new(provider: ProviderId) -> Self {
-        let mut account = Account {
+    /// Makes an account that holds nothing.
+    pub(super) fn empty() -> Self {
+        Account {
             ticks: 0,
             serials: BTreeMap::new(),
             domains: Vec::new(),
@@ -111,11 +113,12 @@ impl Account {
             accepts_repeats: false,
             lag: 0,
             running: None,
-        };
-        if provider == ProviderId::Mailinabox {
-            super::mailinabox::seed(&mut account);
-            return account;
         }
+    }
+
+    /// Makes an account with a domain to use, one that is full and one that is suspended.
+    pub(super) fn with_domains() -> Self {
+        let mut account = Account::empty();
         for (name, status, limit) in [
             ("example.com", "active", None),
             ("full.example", "active", Some(3)),
@@ -238,6 +241,11 @@ impl Mailbox {
         self.password = Some(self.digest(password));
     }
 
+    /// Leaves the mailbox with a password that nothing matches.
+    pub(super) fn lock_out(&mut self) {
+        self.password = None;
+    }
+
     pub(super) fn password_is(&self, password: &str) -> bool {
         self.password.as_deref() == Some(self.digest(password).as_str())
     }
@@ -252,47 +260,45 @@ type Accounts = BTreeMap<String, Account>;
 
 /// All accounts, in memory or in a file.
 pub(super) struct Store {
-    file: Option<PathBuf>,
-    memory: Mutex<Accounts>,
-    /// Why the file could not be read or written, until somebody asks.
-    trouble: Mutex<Option<io::Error>>,
+    accounts: Mutex<Accounts>,
+    file: Option<StateFile>,
+    /// Makes the account with which a provider starts.
+    new_account: fn(ProviderId) -> Account,
+}
+
+/// The store while one request works on it. Accounts in memory are shared; those in a file are held, and read anew.
+pub(super) struct Session<'a> {
+    store: &'a Store,
+    held: Option<Held<'a>>,
 }
 
 impl Store {
-    /// Opens the file, if one is named; one that is broken or cannot be locked is an error.
-    pub(super) fn open(file: Option<PathBuf>) -> io::Result<Self> {
-        let mut memory = Accounts::new();
-        if let Some(file) = &file {
-            let _lock = lock_file(file)?;
-            memory = load(file)?;
-        }
-        Ok(Store { file, memory: Mutex::new(memory), trouble: Mutex::new(None) })
+    /// Opens the file, if one is named; a file that is broken or cannot be locked is an error.
+    pub(super) async fn open(file: Option<PathBuf>, new_account: fn(ProviderId) -> Account) -> io::Result<Self> {
+        let store = Store { accounts: Mutex::default(), file: file.map(StateFile::at), new_account };
+        store.begin().await?;
+        Ok(store)
     }
 
-    /// Works on a provider's account; what it changes is kept, or [`Store::trouble`] tells why not.
+    /// Begins to work on the store. Only what [`Session::keep`] follows is written to the file.
+    pub(super) async fn begin(&self) -> io::Result<Session<'_>> {
+        let Some(file) = &self.file else { return Ok(Session { store: self, held: None }) };
+        let held = file.hold().await?;
+        let accounts = held.bytes.as_deref().map(serde_json::from_slice).transpose()?;
+        *self.accounts() = accounts.unwrap_or_default();
+        Ok(Session { store: self, held: Some(held) })
+    }
+
+    /// Works on a provider's account.
     pub(super) fn with<T>(&self, provider: ProviderId, work: impl FnOnce(&mut Account) -> T) -> T {
-        let mut memory = self.memory.lock().expect("no code panics while it holds this lock");
-        let on_account =
-            |memory: &mut Accounts| work(memory.entry(provider.to_string()).or_insert_with(|| Account::new(provider)));
-        let Some(file) = &self.file else { return on_account(&mut memory) };
-        let mut trouble = self.trouble.lock().expect("no code panics while it holds this lock");
-        // Held until the work is written, so that several processes can share the file.
-        let lock = lock_file(file).and_then(|lock| {
-            *memory = load(file)?;
-            Ok(lock)
-        });
-        let result = on_account(&mut memory);
-        if let Err(error) = lock.and_then(|_lock| save(file, &memory)) {
-            *trouble = Some(error);
-        }
-        result
+        work(self.accounts().entry(provider.to_string()).or_insert_with(|| (self.new_account)(provider)))
     }
 
-    /// Returns why something could not be kept since the last call, if so.
-    pub(super) fn trouble(&self) -> Option<io::Error> {
-        self.trouble.lock().expect("no code panics while it holds this lock").take()
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().expect("no code panics while it holds this lock")
     }
 
+    /// Lets a minute pass at a provider, unless its clock runs as ours does.
     pub(super) fn tick(&self, provider: ProviderId) {
         self.with(provider, |account| account.ticks += u64::from(account.running.is_none()));
     }
@@ -302,28 +308,11 @@ impl Store {
     }
 }
 
-fn lock_file(file: &Path) -> io::Result<File> {
-    let lock = OpenOptions::new().create(true).append(true).open(file.with_extension("lock"))?;
-    lock.lock()?;
-    Ok(lock)
-}
-
-fn load(file: &Path) -> io::Result<Accounts> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Accounts::new()),
-        Err(error) => Err(error),
+impl Session<'_> {
+    /// Writes what was changed to the file, if there is one.
+    pub(super) fn keep(self) -> io::Result<()> {
+        let Some(held) = self.held else { return Ok(()) };
+        let bytes = serde_json::to_vec(&*self.store.accounts())?;
+        held.replace(&bytes)
     }
-}
-
-/// Replaces the file as a whole, unless nothing has changed.
-fn save(file: &Path, accounts: &Accounts) -> io::Result<()> {
-    let bytes = serde_json::to_vec(accounts)?;
-    if fs::read(file).is_ok_and(|known| known == bytes) {
-        return Ok(());
-    }
-    let temporary = file.with_extension("new");
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file)).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
 }

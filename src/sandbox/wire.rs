@@ -1,4 +1,4 @@
-//! Small helpers that every dialect needs: reading bodies, showing times, building answers.
+//! Small helpers that the dialects in JSON share: reading bodies, showing times, building answers.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,6 +7,16 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value};
+
+/// A refusal in JSON: its status and its body.
+pub(super) type Refusal = (u16, Value);
+
+pub(super) type Answer = Result<Response, Refusal>;
+
+/// Returns a refusal as an answer.
+pub(super) fn refuse((status, body): Refusal) -> Response {
+    json(status, body)
+}
 
 /// Returns a JSON answer.
 pub(super) fn json(status: u16, body: Value) -> Response {
@@ -18,8 +28,8 @@ pub(super) fn empty(status: u16) -> Response {
     StatusCode::from_u16(status).expect("dialects use real statuses").into_response()
 }
 
-/// The members that are texts in every dialect that has them: a number or a list in their place is refused. Members
-/// of other types are checked by the dialect that knows them.
+/// The members that hold text in every dialect that has them: a number or a list in their place is refused. Members of
+/// other types are checked by the dialect that knows them.
 const TEXTS: &[&str] = &[
     "alias",
     "destination",
@@ -35,6 +45,7 @@ const TEXTS: &[&str] = &[
     "local_part",
     "mailboxUsername",
     "name",
+    "partner_ref",
     "password",
     "source",
     "userName",
@@ -43,11 +54,11 @@ const TEXTS: &[&str] = &[
     "workspace_id",
 ];
 
-/// The texts that may be null where they may be left out, as Hybridbox's pages say.
+/// The members of these that may be null where they may be left out, as Hybridbox's pages say.
 const NULLABLE: &[&str] = &["domain", "first_name", "last_name", "value", "workspace_id"];
 
-/// Reads a JSON object that holds the `required` members, none of them null or empty, and none but these and the
-/// `optional` ones. The error is the name of the offending member and what is wrong with it.
+/// Reads a JSON object that holds the `required` members, none of them null or empty, and at most the `optional` ones
+/// besides. The error is the name of the wrong member and what is wrong with it.
 pub(super) fn object(
     headers: &HeaderMap,
     body: &Bytes,
@@ -84,7 +95,7 @@ pub(super) fn members(
         _ => TEXTS.contains(&key),
     };
     match map.iter().find(|(key, value)| is_odd(key, value)) {
-        Some((odd, _)) => Err((odd.clone(), "is not a text")),
+        Some((odd, _)) => Err((odd.clone(), "is not a string")),
         None => Ok(map),
     }
 }

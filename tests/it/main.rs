@@ -15,6 +15,7 @@ mod listing;
 mod machine;
 mod program;
 mod replay;
+mod sandbox;
 mod shards;
 mod support;
 mod terminal;

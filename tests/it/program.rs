@@ -76,6 +76,20 @@ impl Mbx {
         Ran::of(self.command(args).output().await.expect("it runs"))
     }
 
+    /// Runs the program from a shell that does something first, such as to lower a limit.
+    #[cfg(unix)]
+    pub(crate) async fn run_after(&self, first: &str, args: &[&str]) -> Ran {
+        let command = self.command(args);
+        let program = command.as_std();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{first}; exec \"$0\" \"$@\"")).arg(program.get_program()).args(program.get_args());
+        shell
+            .env_clear()
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null());
+        Ran::of(shell.output().await.expect("it runs"))
+    }
+
     pub(crate) async fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         let mut command = self.command(args);
         let mut child =

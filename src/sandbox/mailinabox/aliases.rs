@@ -1,152 +1,108 @@
-//! Aliases: those that people make, and those that the box makes for itself.
+//! The routes of aliases.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::http::{Answer, Fields, Form, Query, bad, pretty, text};
 use super::login::with;
-use super::{
-    ADMINISTRATOR, Fields, Outcome, PRIMARY, Shared, domain_of, domains, field, form, grouped, is_address, is_reserved,
-    noted, pretty, privileges, text, told, unicode, user,
-};
-use crate::sandbox::store::{Account, Alias};
+use super::names::{domain_of, encoded, grouped, is_address, is_reserved, shown, unicode};
+use super::records::{is_admin, listed, put_alias, rebuild, user};
+use crate::sandbox::store::{Account, Store};
 
-pub(super) fn put_alias(account: &mut Account, source: &str, targets: Vec<String>, senders: Vec<String>) {
-    account.aliases.retain(|a| a.source != source);
-    let (serial, created) = (account.serial("alias"), account.now());
-    let extra = [("senders".to_owned(), json!(senders))].into_iter().collect();
-    account.aliases.push(Alias { serial, source: source.to_owned(), targets, created, updated: created, extra });
-}
+type Shared = State<Arc<Store>>;
 
-fn senders(alias: &Alias) -> Vec<String> {
-    let all = alias.extra.get("senders").and_then(Value::as_array);
-    all.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The aliases the box makes for itself, less those that somebody has made.
-pub(super) fn automatic(account: &Account) -> Vec<String> {
-    let ours = |source: &str| ["postmaster@", "admin@", "abuse@", "@"].iter().any(|start| source.starts_with(start));
-    let users = account.mailboxes.iter().map(|m| m.domain.as_str());
-    let aliases = account.aliases.iter().filter(|a| !ours(&a.source)).map(|a| domain_of(&a.source));
-    let real: BTreeSet<_> = users.chain(aliases).collect();
-    let mut all = vec![format!("hostmaster@{PRIMARY}")];
-    for domain in real {
-        all.extend(["abuse", "admin", "postmaster"].map(|local| format!("{local}@{domain}")));
-    }
-    all.retain(|source| account.aliases.iter().all(|a| a.source != *source));
-    all
-}
-
-/// An address as people read it, with its domain in Unicode.
-fn shown(address: &str) -> String {
-    address.rsplit_once('@').map_or(address.to_owned(), |(local, domain)| format!("{local}@{}", unicode(domain)))
-}
-
-pub(super) async fn list_aliases(State(store): Shared, headers: HeaderMap, Query(query): Query<Fields>) -> Response {
+pub(super) async fn list(State(store): Shared, headers: HeaderMap, Query(query): Query) -> Response {
     with(&store, &headers, |account| {
-        let mut all: Vec<_> =
-            account.aliases.iter().map(|a| (a.source.clone(), a.targets.clone(), senders(a), false)).collect();
-        all.extend(
-            automatic(account).into_iter().map(|source| (source, vec![ADMINISTRATOR.to_owned()], Vec::new(), true)),
-        );
-        if field(&query, "format") != "json" {
-            for domain in domains(account).into_iter().filter(|d| unicode(d) != *d) {
-                all.push((format!("@{}", unicode(&domain)), vec![format!("@{domain}")], Vec::new(), true));
-            }
-            all.sort();
-            let lines = grouped(all.into_iter().map(|(source, targets, senders, _)| {
-                let line = format!("{source}\t{}\t{}\n", targets.join(","), senders.join(","));
-                (idna::domain_to_ascii(domain_of(&source)).unwrap_or_default(), line)
+        let mut all = listed(account);
+        if query.text("format") != "json" {
+            let lines = grouped(all.into_iter().map(|alias| {
+                let line = format!("{}\t{}\t{}\n", alias.source, alias.targets, alias.senders.unwrap_or_default());
+                (domain_of(&alias.source).to_owned(), line)
             }));
-            return text(200, lines.into_iter().flat_map(|(_, group)| group).collect::<String>());
+            return Ok(text(lines.into_iter().flat_map(|(_, group)| group).collect::<String>()));
         }
-        all.sort_by_key(|(source, _, _, auto)| (*auto, source.clone()));
-        let groups = grouped(all.into_iter().map(|(source, targets, senders, auto)| {
-            let targets: Vec<_> =
-                if targets.is_empty() { vec![String::new()] } else { targets.iter().map(|t| shown(t)).collect() };
-            let senders = if senders.is_empty() { Value::Null } else { json!(senders) };
+        all.retain(|alias| !alias.auto || !alias.source.starts_with('@'));
+        all.sort_by_key(|alias| alias.auto);
+        let addresses = |list: &str| list.split(',').map(shown).collect::<Vec<_>>();
+        let groups = grouped(all.into_iter().map(|alias| {
             let entry = json!({
-                "address": source, "address_display": shown(&source), "auto": auto, "forwards_to": targets,
-                "permitted_senders": senders,
+                "address": alias.source, "address_display": shown(&alias.source), "auto": alias.auto,
+                "forwards_to": addresses(&alias.targets),
+                "permitted_senders": alias.senders.as_deref().map(addresses),
             });
-            (domain_of(&source).to_owned(), entry)
+            (unicode(domain_of(&alias.source)), entry)
         }));
-        pretty(&groups.into_iter().map(|(name, all)| json!({ "aliases": all, "domain": unicode(&name) })).collect())
+        let groups = groups.into_iter().map(|(name, all)| json!({ "aliases": all, "domain": name }));
+        Ok(pretty(&groups.collect::<Value>()))
     })
 }
 
-/// Turns the domain of an address into A-labels; what is no address stays as it is.
-fn encoded(address: &str) -> String {
-    let Some((local, domain)) = address.rsplit_once('@') else { return address.to_owned() };
-    // Only Unicode is turned: the case of a target stays as it was sent.
-    if domain.is_ascii() {
-        return address.to_owned();
-    }
-    format!("{local}@{}", idna::domain_to_ascii(domain).unwrap_or_default())
+/// Splits a list at commas and line breaks.
+fn split(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty())
 }
 
-pub(super) fn split(list: &str) -> Vec<String> {
-    list.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(encoded).collect()
+pub(super) async fn add(State(store): Shared, headers: HeaderMap, Form(form): Form) -> Response {
+    with(&store, &headers, |account| added(account, &form))
 }
 
-pub(super) async fn add_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    with(&store, &headers, |account| {
-        let fields = form(&headers, &body);
-        told(alias_added(account, &fields))
-    })
-}
-
-fn alias_added(account: &mut Account, fields: &Fields) -> Outcome {
-    let address = encoded(field(fields, "address").trim()).to_lowercase();
+/// The checks in the order in which the daemon makes them.
+fn added(account: &mut Account, form: &Fields) -> Answer {
+    let address = encoded(form.text("address")).to_lowercase().trim().to_owned();
     if address.is_empty() {
-        return Err("No email address provided.".to_owned());
+        return Err(bad("No email address provided."));
     }
     if !is_address(&address, true) {
-        return Err(format!("Invalid email address ({address})."));
+        return Err(bad(format!("Invalid email address ({address}).")));
     }
-    let targets = split(field(fields, "forwards_to"));
-    let whole_domain = targets.len() == 1 && targets[0].starts_with('@');
+    let targets: Vec<_> = split(form.text("forwards_to")).map(encoded).collect();
+    let is_whole_domain = targets.len() == 1 && targets[0].starts_with('@') && !is_reserved(&address);
     for target in &targets {
-        if !is_address(target, whole_domain) {
-            return Err(format!("Invalid receiver email address ({target})."));
+        if !is_address(target, is_whole_domain) {
+            return Err(bad(format!("Invalid receiver email address ({target}).")));
         }
-        let admin = user(account, target).is_ok_and(|u| privileges(u).iter().any(|word| word == "admin"));
-        if is_reserved(&address) && !is_reserved(target) && !admin {
-            return Err("This alias can only have administrators of this system as destinations because the address \
-                        is frequently used for domain control validation."
-                .to_owned());
+        if is_reserved(&address) && !is_reserved(target) && !is_admin(account, &untagged(target)) {
+            return Err(bad("This alias can only have administrators of this system as destinations because the \
+                            address is frequently used for domain control validation."));
         }
     }
-    let senders = split(field(fields, "permitted_senders"));
+    // The names of senders are compared as they were sent.
+    let senders: Vec<_> = split(form.text("permitted_senders")).map(str::to_owned).collect();
     if let Some(stranger) = senders.iter().find(|sender| user(account, sender).is_err()) {
-        return Err(format!("Invalid permitted sender: {stranger} is not a user on this system."));
+        return Err(bad(format!("Invalid permitted sender: {stranger} is not a user on this system.")));
     }
     if targets.is_empty() && senders.is_empty() {
-        return Err("The alias must either forward to an address or have a permitted sender.".to_owned());
+        return Err(bad("The alias must either forward to an address or have a permitted sender."));
     }
-    let exists = account.aliases.iter().any(|a| a.source == address);
-    if exists && field(fields, "update_if_exists") != "1" {
-        return Err(format!("Alias already exists ({address})."));
+    let is_there = account.aliases.iter().any(|alias| alias.source == address);
+    if is_there && form.text("update_if_exists") != "1" {
+        return Err(bad(format!("Alias already exists ({address}).")));
     }
-    let before = domains(account);
     put_alias(account, &address, targets, senders);
-    Ok(noted(if exists { "alias updated" } else { "alias added" }, &before, account))
+    let done = if is_there { "alias updated" } else { "alias added" };
+    Ok(text(format!("{done}\n{}", rebuild(account))))
 }
 
-pub(super) async fn remove_alias(State(store): Shared, headers: HeaderMap, body: Bytes) -> Response {
+/// Returns an address without the tag that begins with a plus sign.
+fn untagged(address: &str) -> String {
+    match (address.split_once('+'), address.rsplit_once('@')) {
+        (Some((local, _)), Some((_, domain))) => format!("{local}@{domain}"),
+        _ => address.to_owned(),
+    }
+}
+
+pub(super) async fn remove(State(store): Shared, headers: HeaderMap, Form(form): Form) -> Response {
     with(&store, &headers, |account| {
-        let fields = form(&headers, &body);
-        let address = encoded(field(&fields, "address"));
-        let before = domains(account);
+        let address = encoded(form.text("address"));
         let held = account.aliases.len();
-        account.aliases.retain(|a| a.source != address);
+        account.aliases.retain(|alias| alias.source != address);
         if account.aliases.len() == held {
-            return text(400, format!("That's not an alias ({address})."));
+            return Err(bad(format!("That's not an alias ({address}).")));
         }
-        text(200, noted("alias removed", &before, account))
+        Ok(text(format!("alias removed\n{}", rebuild(account))))
     })
 }
