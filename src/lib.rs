@@ -59,6 +59,7 @@ pub mod model;
 pub mod output;
 pub mod provider;
 pub mod sandbox;
+mod text;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -19,9 +19,10 @@ use tokio::time::{Instant, timeout};
 use super::pace::PATIENCE;
 use super::reply::{self, Failure, Reply};
 use super::verdict::{Failed, Intent, What};
-use super::{Clock, Credential, Http, Method, pages, redact};
+use super::{Clock, Credential, Http, Method, pages};
 use crate::error::{Error, Kind, Result};
 use crate::lock::held;
+use crate::text::escape;
 
 /// What may stand in a path segment as it is; `@` because vendors' samples leave it so.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
@@ -206,7 +207,7 @@ impl<'h> Call<'h> {
         match &result {
             Ok((status, _)) => tracing::info!(target: "mbx::http", "{} → {status} in {took} ms", self.shown(url)),
             Err(Failed { error, .. }) => {
-                let said = redact::visible(error.provider_message.as_deref().unwrap_or_default());
+                let said = escape(error.provider_message.as_deref().unwrap_or_default());
                 let status =
                     error.http_status.map_or_else(|| error.kind.code().to_owned(), |status| status.to_string());
                 tracing::info!(target: "mbx::http", "{} → {status} {said} in {took} ms", self.shown(url));

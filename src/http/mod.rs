@@ -26,6 +26,7 @@ mod pace;
 mod pages;
 mod redact;
 mod reply;
+mod spelling;
 mod stream;
 mod verdict;
 

@@ -1,23 +1,43 @@
 //! What may be shown of a request or an answer. Three nets: by type (secrets are `SecretString`), by name (fields that
-//! hold secrets), and by value (the secrets of this run, wherever they appear).
+//! hold secrets), and by value (the secrets of this run, wherever they appear and however they are spelled: `spelling`).
 
 use std::sync::{Arc, Mutex};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::spelling::Spellings;
 use crate::lock::held;
+use crate::text::escape;
 
 /// What stands where a secret was.
-const MASK: &str = "(redacted)";
+pub(super) const MASK: &str = "(redacted)";
 
-/// Field names whose values are never shown, compared in lower case without `_` and `-`.
-const SECRET_NAMES: [&str; 9] =
-    ["password", "passwd", "token", "secret", "apikey", "authorization", "cookie", "recoveryemail", "qrcode"];
+/// Names of fields whose values are never shown: those that contain one of these, in lower case and without `_` and `-`.
+const SECRET_NAMES: [&str; 15] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "authorization",
+    "cookie",
+    "credential",
+    "signature",
+    "bearer",
+    "session",
+    "recoveryemail",
+];
 
-/// Shorter texts are not masked by value: they would stand in half of all words.
-const SHORTEST: usize = 4;
+/// Names of which one word is one of these: as parts of words they stand in harmless names, such as `mapping`.
+const SECRET_WORDS: [&str; 14] =
+    ["pass", "pwd", "pw", "pin", "otp", "totp", "mfa", "jwt", "auth", "sid", "sig", "hmac", "csrf", "code"];
+
+/// What a code of something else than a login is called.
+const HARMLESS_CODES: [&str; 6] = ["country", "customer", "error", "exit", "resource", "status"];
 
 /// The longest excerpt of a provider's words in an error, in characters.
 const EXCERPT: usize = 400;
@@ -25,8 +45,8 @@ const EXCERPT: usize = 400;
 /// How much of a provider's words is searched for an excerpt, in characters: a server may send megabytes.
 const SEARCHED: usize = 1 << 16;
 
-/// What may stand in a URL as it is.
-const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The longest body that a trace shows, in bytes.
+const BODY_SHOWN: usize = 1 << 20;
 
 /// The secrets of this run. Cloning shares them.
 #[derive(Clone, Default)]
@@ -67,29 +87,24 @@ impl Redactor {
 
     /// Returns `text` with every known secret masked.
     pub fn scrub(&self, text: &str) -> String {
-        let masked = |text: String, value: &String| if text.contains(value) { text.replace(value, MASK) } else { text };
-        self.spellings().iter().fold(text.to_owned(), masked)
+        self.spellings().mask(text)
     }
 
-    /// Returns the secrets in the spellings they may travel in, the longest first, so that no part of a secret outlives
-    /// another one inside it. They are worked out here and not when a secret is learned: every password is learned, and
-    /// few answers are shown.
-    fn spellings(&self) -> Vec<String> {
+    /// Works out how the secrets may be spelled. That is done here and not when a secret is learned: every password is
+    /// learned, and few answers are shown.
+    fn spellings(&self) -> Spellings {
         let values = held(&self.values);
-        let mut all: Vec<String> = values.iter().flat_map(|value| spellings(value.expose_secret())).collect();
-        all.retain(|spelling| spelling.chars().count() >= SHORTEST);
-        all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        all.dedup();
-        all
+        Spellings::of(values.iter().map(ExposeSecret::expose_secret))
     }
 
     /// Returns a bounded, one-line excerpt of a provider's words.
     pub fn excerpt(&self, text: &str) -> String {
         let mut line = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars).skip(1);
         let searched: String = line.by_ref().take(SEARCHED).collect();
-        let scrubbed = self.scrub(&searched);
+        let spellings = self.spellings();
+        let scrubbed = spellings.mask(&searched);
         // A secret that the cut has halved is not known any more.
-        let doubtful = line.next().and_then(|_| Some(self.spellings().first()?.len())).unwrap_or_default();
+        let doubtful = line.next().map_or(0, |_| spellings.longest());
         let sure = scrubbed.chars().count().saturating_sub(doubtful);
         match scrubbed.char_indices().nth(EXCERPT.min(sure)) {
             Some((end, _)) => format!("{}…", &scrubbed[..end]),
@@ -99,6 +114,9 @@ impl Redactor {
 
     /// Returns a body as it may stand in a trace.
     pub fn body(&self, body: &[u8]) -> String {
+        if body.len() > BODY_SHOWN {
+            return format!("({} bytes)", body.len());
+        }
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start();
         let shown = match serde_json::from_str::<Value>(text) {
@@ -111,7 +129,7 @@ impl Redactor {
             Err(_) if text.starts_with('<') => format!("({} bytes of markup)", body.len()),
             Err(_) => self.excerpt(text),
         };
-        visible(&shown)
+        escape(&shown).into_owned()
     }
 
     /// Returns form or query fields as they may stand in a trace.
@@ -124,45 +142,24 @@ impl Redactor {
     }
 }
 
-/// Returns a secret in the spellings it may travel in: as it is, in JSON, in forms and URLs, in HTML.
-fn spellings(raw: &str) -> Vec<String> {
-    let json = serde_json::to_string(raw).expect("a text is JSON");
-    let json = json[1..json.len() - 1].to_owned();
-    let mut units = [0; 2];
-    let mut escape = |c: char| c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect();
-    let ascii = json.chars().map(|c| if c.is_ascii() { c.to_string() } else { escape(c) }).collect();
-    let form: String = url::form_urlencoded::byte_serialize(raw.as_bytes()).collect();
-    let url = utf8_percent_encode(raw, URL).to_string();
-    let html = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    let spellings =
-        [raw.to_owned(), json, ascii, form.clone(), lower_escapes(&form), url.clone(), lower_escapes(&url), html];
-    // Once more as an excerpt shows them, with single blanks.
-    let single = spellings.iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
-    spellings.into_iter().chain(single).collect()
-}
-
-/// Returns the same text with `%2b` for `%2B`.
-fn lower_escapes(text: &str) -> String {
-    let lower = |(index, part): (usize, &str)| match part.split_at_checked(2) {
-        Some((digits, rest)) if index > 0 => format!("%{}{rest}", digits.to_lowercase()),
-        _ => part.to_owned(),
-    };
-    text.split('%').enumerate().map(lower).collect()
-}
-
-/// Returns a text with everything escaped that a terminal would obey rather than show.
-pub(super) fn visible(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => c.escape_unicode().to_string(),
-        _ if c.is_control() => c.escape_unicode().to_string(),
-        _ => c.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
-
+/// Returns whether a field of this name holds a secret.
 fn is_secret_name(name: &str) -> bool {
-    let name: String = name.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_lowercase();
-    SECRET_NAMES.iter().any(|secret| name.contains(secret))
+    let mut words = Vec::from([String::new()]);
+    let mut is_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || is_lower && c.is_uppercase() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().into_iter().for_each(|word| word.extend(c.to_lowercase()));
+        }
+        is_lower = c.is_lowercase();
+    }
+    let whole = words.concat();
+    let is_harmless = || words.iter().any(|word| HARMLESS_CODES.contains(&word.as_str()));
+    SECRET_NAMES.iter().any(|secret| whole.contains(secret))
+        || words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()) && !(word == "code" && is_harmless()))
+        || whole == "qrcode"
 }
 
 fn mask_by_name(value: &mut Value) {
@@ -230,6 +227,67 @@ mod tests {
     #[test]
     fn a_body_cut_in_half_is_not_shown() {
         assert_eq!(Redactor::default().body(br#"{"password":"hunt"#), "(17 bytes that are no whole JSON)");
+    }
+
+    #[test]
+    fn names_of_secrets_are_known_and_harmless_ones_are_not_taken_for_them() {
+        for name in [
+            "pass",
+            "PIN",
+            "otp",
+            "code",
+            "session",
+            "session_id",
+            "jwt",
+            "access_key",
+            "accessKeyId",
+            "private-key",
+            "credential",
+            "auth",
+            "x-auth",
+            "bearer",
+            "signature",
+            "user_pass",
+            "userPass",
+            "X-Api-Key",
+            "verification_code",
+            "totpCode",
+            "qr_code",
+            "newPassword",
+            "refresh_token",
+            "recovery_email",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "address",
+            "email",
+            "status_code",
+            "statusCode",
+            "resource_code",
+            "customer_code",
+            "country_code",
+            "error_code",
+            "author",
+            "shipping",
+            "mapping",
+            "passed",
+            "encoded",
+            "decoder",
+            "page",
+            "per",
+            "name",
+            "first_name",
+            "domain",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_not_shown() {
+        let shown = Redactor::default().body(&vec![b'x'; BODY_SHOWN + 1]);
+        assert_eq!(shown, "(1048577 bytes)");
     }
 
     proptest! {

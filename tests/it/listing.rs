@@ -182,7 +182,8 @@ async fn a_list_that_drips_is_given_up() {
     let drips = [(&b",1"[..], second), (b"0", second), (b",1", second * 1000), (b" ", second / 2)];
     // Ninety items a second, and nearly six kilobytes.
     let long: &[u8] = format!(r#","{}""#, "x".repeat(3000)).leak().as_bytes();
-    let slow = [(&*",1".repeat(45).leak().as_bytes(), second / 2), (long, second / 2)];
+    let short: &[u8] = ",1".repeat(45).leak().as_bytes();
+    let slow = [(short, second / 2), (long, second / 2)];
     for (piece, pause) in drips.into_iter().chain(slow) {
         let (base_url, count) = drip(piece, pause).await;
         let (start, http) = (Instant::now(), sender(&base_url, |_| {}));
@@ -334,11 +335,13 @@ async fn a_list_is_complete_when_as_many_items_came_as_the_provider_counts() {
     assert!(empty.list().try_collect::<Vec<_>>().await.expect("an empty list").is_empty());
 }
 
+/// What comes the first time and the second; what is yielded, and what the message says.
+type Incomplete = ([Answer; 2], [Answer; 2], &'static [u32], &'static str);
+
 #[tokio::test]
 async fn a_list_that_stays_incomplete_ends_with_an_error() {
     let pages_of = |items: &'static [u32], more, total| (items, more, Total::Pages(total));
-    // What comes the first time and the second; what is yielded, and what the message says.
-    let table: &[([Answer; 2], [Answer; 2], &[u32], &str)] = &[
+    let table: &[Incomplete] = &[
         (
             [items(&[1, 2], true, 9), items(&[], true, 9)],
             [items(&[1, 2], true, 9), items(&[], true, 9)],
