@@ -10,14 +10,17 @@ use etcetera::BaseStrategy;
 use secrecy::ExposeSecret;
 
 use crate::adapters::{self, Account};
-use crate::config::{Choice, Config, Env, Profile, Sourced};
+use crate::config::{Choice, Config, Env, Profile, Sourced, read_at_most};
 use crate::error::{Error, Kind, Result};
 use crate::global::Global;
-use crate::http::{Gate, Redactor, check_base_url};
+use crate::http::{Gate, Redactor};
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Out, Source, set_color};
-use crate::provider::{AuthScheme, Checked, Op, Provider, ProviderId, Support};
+use crate::provider::{Checked, Op, Provider, ProviderId, Support};
 use crate::sandbox::Sandbox;
+
+/// A megabyte: some thousand certificates.
+const CA_FILE_MAX: u64 = 1 << 20;
 
 /// One run of the program.
 pub(crate) struct App {
@@ -35,7 +38,7 @@ pub(crate) struct App {
     pub(crate) no_input: bool,
     /// What holds for every profile, each with its origin.
     pub(crate) general: [(&'static str, Sourced<String>); 2],
-    /// Tells a run that is under way to end.
+    /// The request to stop early.
     pub(crate) interrupt: Arc<Interrupt>,
     /// Whether waits are left out, for tests.
     pub(crate) no_wait: bool,
@@ -61,8 +64,8 @@ impl Opened {
 
 impl App {
     /// Resolves flags, environment and file.
-    pub(crate) fn new(global: Global, env: Env) -> Result<Self> {
-        let config = Config::load(global.config.as_deref(), env)?;
+    pub(crate) async fn new(global: Global, env: Env, interrupt: Arc<Interrupt>) -> Result<Self> {
+        let config = Config::load(global.config.as_deref(), env).await?;
         let output = config.general("output", global.output, "table");
         let color = config.general("color", global.color, "auto");
         let wrong = |what: &str, setting: &Sourced<String>, why: String| {
@@ -97,7 +100,7 @@ impl App {
             no_input: global.no_input,
             no_wait: config.env().flag("MBX_NO_WAIT")?.unwrap_or_default(),
             general: [("output", output), ("color", color)],
-            interrupt: Arc::default(),
+            interrupt,
             redactor: Redactor::default(),
             gates: BTreeMap::new(),
             sandbox: None,
@@ -121,7 +124,7 @@ impl App {
     pub(crate) fn one_profile(&self) -> Result<Profile> {
         let mut profiles = self.config.choose(&self.choice)?;
         match (profiles.pop(), profiles.pop()) {
-            (Some(profile), None) => Ok(profile),
+            (Some(profile), None) => profile,
             _ => Err(Error::new(Kind::Usage, "this command works on one profile at a time; only lists take several")),
         }
     }
@@ -131,8 +134,8 @@ impl App {
         self.open(self.one_profile()?).await
     }
 
-    /// Returns every profile the command is for.
-    pub(crate) fn profiles(&self) -> Result<Vec<Profile>> {
+    /// Returns every profile the command is for, or why it cannot be used.
+    pub(crate) fn profiles(&self) -> Result<Vec<Result<Profile>>> {
         self.config.choose(&self.choice)
     }
 
@@ -143,8 +146,14 @@ impl App {
             Ok(provider) => {
                 // A profile was set up for one account, and this run may be on another.
                 for (key, variable) in profile.overruled.iter().filter(|_| !self.out.format.is_json()) {
-                    self.out.note(&format!("{variable} goes before `{key}` of profile {}", profile.name));
+                    self.out.note(&format!("{variable} overrides `{key}` of profile {}", profile.name));
                 }
+                if !profile.headers.is_empty() && self.config.is_open_to_others() && !self.out.format.is_json() {
+                    let path = self.config.path.display();
+                    self.out
+                        .note(&format!("{path} holds `headers`, and others can read or change it: chmod 600 {path}"));
+                }
+                self.interrupt.sending();
                 Ok(Opened { profile, provider })
             }
             Err(mut error) => {
@@ -156,27 +165,13 @@ impl App {
     }
 
     async fn account(&mut self, profile: &Profile) -> Result<Account> {
-        let spec = adapters::spec(profile.provider);
+        if let Some(missing) = profile.missing() {
+            return Err(missing);
+        }
         let base_url =
-            if profile.sandbox.value { self.sandbox_url(profile.provider).await? } else { self.base_url(profile)? };
-        let env_name = |key: &str| format!("MBX_{}_{key}", profile.provider.as_str().to_uppercase());
-        let secret = profile.secret.as_ref().ok_or_else(|| {
-            Error::new(Kind::Config, format!("{} needs a secret ({}), and none is set", spec.title, spec.secret_name))
-                .hint(format!(
-                    "set {}, or `secret` in a profile, or add --sandbox to try it without an account",
-                    env_name(spec.secret_name)
-                ))
-        })?;
-        if spec.auth == AuthScheme::Basic && profile.user.is_none() {
-            return Err(Error::new(Kind::Config, format!("{} needs the user that logs in", spec.title))
-                .hint(format!("set {}, or `user` in the profile", env_name("USER"))));
-        }
-        if let Some(setting) = spec.settings.iter().find(|s| s.required && !profile.settings.contains_key(s.key)) {
-            return Err(Error::new(Kind::Config, format!("{} needs {}: {}", spec.title, setting.key, setting.help))
-                .hint(format!("set {}, or `{}` in the profile", env_name(&setting.key.to_uppercase()), setting.key)));
-        }
+            if profile.sandbox.value { self.sandbox_url(profile.provider).await? } else { base_url(profile)? };
         let env = self.config.env();
-        let secret = secret.value.read(env).await?;
+        let secret = profile.secret.as_ref().expect("it is not missing").value.read(env).await?;
         let totp = match &profile.totp {
             Some(totp) => Some(totp.value.read(env).await?),
             None => None,
@@ -185,15 +180,15 @@ impl App {
             self.redactor.learn(totp);
         }
         let ca_pem = match &profile.ca_file {
-            Some(file) => Some(fs::read(&file.value).map_err(|error| {
-                Error::new(Kind::Config, format!("cannot read ca_file {}: {error}", file.value.display()))
+            Some(file) => Some(read_at_most(&file.value, CA_FILE_MAX).await.map_err(|why| {
+                Error::new(Kind::Config, format!("cannot read ca_file {}: {why}", file.value.display()))
             })?),
             None => None,
         };
         // One gate per credential: two profiles that log in with the same one are one client to the provider.
         let user = profile.user.as_ref().map_or("", |user| &user.value);
         let key = format!("{base_url}\n{user}\n{}", secret.expose_secret());
-        let pace = profile.pace.value;
+        let pace = profile.pace;
         let gate = self.gates.entry(key).or_insert_with(|| Arc::new(Gate::new(pace))).clone();
         Ok(Account {
             provider: profile.provider,
@@ -213,21 +208,6 @@ impl App {
             dry_run: self.dry_run,
             no_wait: self.no_wait,
         })
-    }
-
-    fn base_url(&self, profile: &Profile) -> Result<String> {
-        let spec = adapters::spec(profile.provider);
-        let Some(url) = &profile.base_url else {
-            let variable = format!("MBX_{}_BASE_URL", profile.provider.as_str().to_uppercase());
-            return Err(Error::new(
-                Kind::Config,
-                format!("no document names {}'s host, so a profile must", spec.title),
-            )
-            .hint(format!("set {variable}, or `base_url` in the profile, or add --sandbox")));
-        };
-        check_base_url(&url.value)
-            .map_err(|why| Error::new(Kind::Config, format!("bad base URL ({}): {why}", url.origin)))?;
-        Ok(url.value.clone())
     }
 
     async fn sandbox_url(&mut self, provider: ProviderId) -> Result<String> {
@@ -255,6 +235,14 @@ impl App {
             let title = opened.provider.spec().title;
             self.out.note(&format!("off for a real {title} account unless `allow_unverified` is set: {why}"));
         }
+    }
+}
+
+fn base_url(profile: &Profile) -> Result<String> {
+    let url = profile.base_url.as_ref().expect("it is not missing");
+    match url.value.problem() {
+        Some(why) => Err(Error::new(Kind::Config, format!("bad base URL ({}): {why}", url.origin))),
+        None => Ok(url.value.as_str().to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The flags that every command takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ArgAction;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -11,52 +12,55 @@ use crate::provider::ProviderId;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The kind of provider: hybridbox, emboux, litemail, qboxmail, mailinabox
+    /// The provider: hybridbox, emboux, litemail, qboxmail, mailinabox
     #[arg(short, long, global = true, value_name = "KIND", hide_possible_values = true, value_parser = provider_kind())]
     pub(crate) provider: Option<ProviderId>,
-    /// The account, by its name in the configuration; lists take several
+    /// The account, by its name in the configuration file; lists take several
     #[arg(short = 'P', long, global = true, value_name = "NAME")]
     pub(crate) profile: Vec<String>,
-    /// List over every profile
+    /// List the accounts of all profiles
     #[arg(long, global = true, conflicts_with = "profile")]
     pub(crate) all_profiles: bool,
-    /// table, json, jsonl, csv or value [env: MBX_OUTPUT] [default: table]
+    /// The output format: table, json, jsonl, csv or value [env: MBX_OUTPUT] [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true, value_parser = ["table", "json", "jsonl", "csv", "value"])]
     pub(crate) output: Option<String>,
     /// The columns to show, separated by commas
     #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
     pub(crate) columns: Option<Vec<String>>,
-    /// Leave out the heading of tables and CSV
+    /// Hide the heading of tables and CSV
     #[arg(long, global = true)]
     pub(crate) no_headers: bool,
-    /// Sort by a column; with a minus in front the other way round
+    /// Sort by a column; a minus in front reverses the order
     #[arg(long, global = true, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// Show at most so many
+    /// Show at most this many items
     #[arg(long, global = true, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Show what would be sent, and send only what changes nothing
+    /// Preview: print the requests, send only reads
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
-    /// Answer questions with yes
+    /// Answer all questions with yes
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
-    /// Never ask; what needs an answer is refused
+    /// Never ask; a command that needs an answer fails
     #[arg(long, global = true)]
     pub(crate) no_input: bool,
-    /// Leave out notes
+    /// Stop the whole command after this time, such as 90s or 10m
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+    /// Hide notes
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Show requests; twice: when they are sent; three times: bodies, without secrets
+    /// Print each request; twice: also before it is sent; three times: also bodies, without secrets
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Colour messages: auto, always, never
+    /// Use colours: auto, always, never
     #[arg(long, global = true, value_name = "WHEN", hide_possible_values = true, value_parser = ["auto", "always", "never"])]
     pub(crate) color: Option<String>,
     /// The configuration file [env: MBX_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Talk to the built-in sandbox instead of the provider [env: MBX_SANDBOX]
+    /// Use the built-in sandbox instead of the provider [env: MBX_SANDBOX]
     #[arg(long, global = true)]
     pub(crate) sandbox: bool,
 }
@@ -68,4 +72,10 @@ pub(crate) fn provider_kind() -> impl TypedValueParser<Value = ProviderId> {
         other => PossibleValue::new(other.as_str()),
     });
     PossibleValuesParser::new(names).try_map(|name| name.parse::<ProviderId>())
+}
+
+/// Reads a time such as 90s, 10m or 1h 30m.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write a time like 90s, 10m or 1h 30m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "a time is not negative".to_owned())
 }

@@ -1,11 +1,11 @@
-//! Why the program has to end before its work is done: a signal.
+//! Why the program has to end before its work is done: a signal, or a deadline.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::error::{Error, Kind};
+use crate::error::{Effect, Error, Kind};
 
 /// A request to stop, shared by the program and the run that is under way.
 #[derive(Debug, Default)]
@@ -13,6 +13,7 @@ pub struct Interrupt {
     is_awaited: AtomicBool,
     kind: Mutex<Option<Kind>>,
     requested: Notify,
+    may_have_sent: AtomicBool,
 }
 
 impl Interrupt {
@@ -32,8 +33,32 @@ impl Interrupt {
     pub async fn wait(&self) -> Error {
         self.requested.notified().await;
         let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
-        Error::new(kind, "interrupted; the requests under way were allowed to finish")
+        Error::new(kind, format!("{}; the requests under way were allowed to finish", reason(kind)))
     }
+
+    /// Says that requests may be sent from now on.
+    pub fn sending(&self) {
+        self.may_have_sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the error of a command that was stopped, where `changes` says whether it changes anything.
+    pub fn stopped(&self, kind: Kind, changes: bool) -> Error {
+        let reason = reason(kind);
+        match (changes, self.may_have_sent.load(Ordering::Relaxed)) {
+            (false, _) => Error::new(kind, reason),
+            (true, false) => Error::new(kind, format!("{reason}; nothing was changed")),
+            (true, true) => {
+                let kind = if kind == Kind::Timeout { Kind::Unknown } else { kind };
+                Error::new(kind, format!("{reason}; a request that was under way may have been carried out"))
+                    .effect(Effect::Unknown)
+                    .hint("look before repeating it")
+            }
+        }
+    }
+}
+
+fn reason(kind: Kind) -> &'static str {
+    if kind == Kind::Timeout { "the deadline passed" } else { "interrupted" }
 }
 
 /// Waits for Ctrl-C or for the system's request to end.

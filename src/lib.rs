@@ -33,7 +33,7 @@
 //! provider
 //! http · interrupt
 //! error
-//! model
+//! model · lock
 //! ```
 //!
 //! Four rules hold it together.
@@ -65,6 +65,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -76,7 +78,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::App;
 use crate::cli::{Cli, Command};
 use crate::config::Env;
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::global::Global;
 use crate::interrupt::{Interrupt, signal};
 use crate::output::{Format, Out, escape};
@@ -104,39 +106,41 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
         // A shell that starts wants its completions, whatever the configuration looks like.
         return commands::completions::run(out, args, &mut Cli::command());
     }
-    let mut app = App::new(global, env)?;
-    out.clone_from(&app.out);
-    let changes = cli::changed(&command).is_some() && !app.dry_run;
+    let changes = cli::changed(&command).is_some() && !global.dry_run;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
-    let interrupt = app.interrupt.clone();
+    let interrupt = Arc::new(Interrupt::default());
+    let deadline = global.deadline;
     let result = runtime.block_on(async {
-        let mut interrupted = pin!(interrupted(&interrupt));
-        // Listening begins before the command does anything, and the command hears of a signal first: it may know that
-        // nothing has happened yet.
+        let mut interrupted = pin!(interrupted(&interrupt, deadline));
+        // Listening begins before the command does anything. The command is asked first: it may know that nothing has
+        // happened yet.
         let _ = interrupted.as_mut().now_or_never();
+        let work = async {
+            let mut app = App::new(global, env, interrupt.clone()).await?;
+            out.clone_from(&app.out);
+            cli::run(&mut app, command).await
+        };
         tokio::select! {
             biased;
-            result = cli::run(&mut app, command) => result,
-            kind = interrupted => Err(if changes {
-                Error::new(kind, "interrupted; a request that was under way may have been carried out")
-                    .effect(Effect::Unknown)
-                    .hint("look before repeating it")
-            } else {
-                Error::new(kind, "interrupted")
-            }),
+            result = work => result,
+            kind = interrupted => Err(interrupt.stopped(kind, changes)),
         }
     });
-    // A thread that still waits for somebody to type is not waited for.
+    // Threads that still wait for somebody to type, or for a pipe, are not waited for.
     runtime.shutdown_background();
     result
 }
 
-/// Waits until the program has to end: at the first signal, or at the second where a run wants to end in order.
-async fn interrupted(interrupt: &Interrupt) -> Kind {
-    let first = signal().await;
+/// Waits until the program has to end: at the first signal or the deadline, or at the next signal where a run stops in
+/// order.
+async fn interrupted(interrupt: &Interrupt, deadline: Option<Duration>) -> Kind {
+    let first = tokio::select! {
+        kind = signal() => kind,
+        () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Kind::Timeout,
+    };
     if interrupt.request(first) { signal().await } else { first }
 }
 
@@ -179,13 +183,18 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
     let out = plain_out(asked.as_deref().or(env.get("MBX_OUTPUT")), false);
     if out.format.is_json() {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // The first paragraph names what is wrong, some of it in further lines.
+        let paragraph: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = paragraph.join(" ").trim_start_matches("error: ").to_owned();
         let hint = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
         let mut usage = Error::new(Kind::Usage, message);
         usage.hint = hint;
         out.error(&usage);
-    } else {
+    } else if words.iter().all(|word| escape(word) == *word) {
         let _ = error.print();
+    } else {
+        // clap repeats what was typed, and that must not play tricks on the terminal.
+        let _ = write!(Escaped(io::stderr()), "{}", error.render());
     }
     ExitCode::from(Kind::Usage.exit_code())
 }

@@ -39,7 +39,7 @@ const NO_CREDENTIALS: &str = "EmBoux has no logins besides each mailbox's own";
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Emboux,
     title: "EmBoux",
-    base_url: Some("https://api.emboux.com"),
+    base_url: Ok("https://api.emboux.com"),
     auth: AuthScheme::Bearer,
     secret_name: "API_KEY",
     settings: &[],

@@ -45,7 +45,7 @@ const CONNECT: &str = "no route for connecting a domain is documented: delegate 
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Hybridbox,
     title: "Hybridbox",
-    base_url: Some("https://api.hybridbox.io"),
+    base_url: Ok("https://api.hybridbox.io"),
     auth: AuthScheme::Bearer,
     secret_name: "TOKEN",
     settings: &[

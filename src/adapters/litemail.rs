@@ -39,7 +39,7 @@ const ZAPMAIL: &str = "LiteMail documents that the call exists; its path and fie
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Litemail,
     title: "LiteMail",
-    base_url: None,
+    base_url: Err("LiteMail's API address is not public; ask them for it"),
     auth: AuthScheme::Header("x-api-key"),
     secret_name: "API_KEY",
     settings: &[Setting {

@@ -33,7 +33,7 @@ const NO_DOMAINS: &str = "a domain is there as soon as a mailbox or alias uses i
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Mailinabox,
     title: "Mail-in-a-Box",
-    base_url: None,
+    base_url: Err("every box has an API address of its own, such as https://box.example.com/admin"),
     auth: AuthScheme::Basic,
     secret_name: "PASSWORD",
     settings: &[],

@@ -40,7 +40,7 @@ const LATER: &str = "Qboxmail may finish the removal later";
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Qboxmail,
     title: "Qboxmail",
-    base_url: Some("https://api.qboxmail.com"),
+    base_url: Ok("https://api.qboxmail.com"),
     auth: AuthScheme::Header("x-api-token"),
     secret_name: "TOKEN",
     settings: &[Setting {

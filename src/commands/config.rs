@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::lists::close;
-use super::profile::settings;
+use super::profile::{no_mistake, settings};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::output::{Row, rows};
@@ -16,9 +16,9 @@ pub(crate) enum Verb {
     Path,
     /// Show every value with its origin; secrets as (set)
     Show,
-    /// Check the file, read every secret, and ask each provider whether it takes it
+    /// Check the file, read every secret, and ask each provider whether it accepts it
     Check {
-        /// Ask no provider
+        /// Do not ask the providers
         #[arg(long)]
         offline: bool,
     },
@@ -37,13 +37,14 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
             let default = app.config.default_profile();
             let mut lines: Vec<Row> = vec![line("default_profile", json!(default), json!(default.map(|_| "file")))];
             lines.extend(app.general.iter().map(|(key, it)| line(key, json!(it.value), json!(it.origin))));
-            for name in app.config.profile_names() {
-                lines.extend(settings(&app.config.profile(name)?));
-            }
+            lines.extend(
+                app.config.profile_names().flat_map(|name| app.config.profile(name)).flat_map(|p| settings(&p)),
+            );
             for profile in app.config.of_environment()? {
                 lines.extend(settings(&profile));
             }
-            app.out.all(&rows::SETTING, lines).await
+            app.out.all(&rows::SETTING, lines).await?;
+            no_mistake(app)
         }
         Verb::Check { offline } => check(app, offline).await,
     }
@@ -56,8 +57,15 @@ async fn check(app: &mut App, offline: bool) -> Result<()> {
     let profiles = app.profiles()?;
     let (mut lines, mut failures) = (Vec::new(), Vec::new());
     for profile in profiles {
-        let (name, provider) = (profile.name.clone(), profile.provider);
-        let account = match app.open(profile).await {
+        let (name, provider) = match &profile {
+            Ok(profile) => (Some(profile.name.clone()), Some(profile.provider)),
+            Err(error) => (error.profile.clone(), error.provider),
+        };
+        let opened = match profile {
+            Ok(profile) => app.open(profile).await,
+            Err(error) => Err(error),
+        };
+        let account = match opened {
             Ok(_) if offline => Ok(None),
             Ok(opened) => {
                 let account = opened.provider.check_account().await.map(Some);

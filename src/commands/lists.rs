@@ -22,7 +22,7 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     let mut profiles = app.profiles()?;
     let count = profiles.len();
     if count == 1 {
-        let opened = app.open(profiles.remove(0)).await?;
+        let opened = app.open(profiles.remove(0)?).await?;
         let source = Arc::new(opened.source());
         let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source))).await;
         return end(app, &opened, op, shown).await;
@@ -30,7 +30,11 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     let mut opened = Vec::new();
     let mut failures = Vec::new();
     for profile in profiles {
-        match app.open(profile).await {
+        let profile = match profile {
+            Ok(profile) => app.open(profile).await,
+            Err(error) => Err(error),
+        };
+        match profile {
             Ok(profile) => opened.push(profile),
             Err(error) => failures.push(error),
         }

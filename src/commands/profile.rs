@@ -4,8 +4,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::app::App;
-use crate::config::{Origin, Profile};
-use crate::error::Result;
+use crate::config::{Origin, Profile, SecretRef};
+use crate::error::{Error, Kind, Result};
 use crate::output::{Row, rows};
 
 #[derive(Debug, Subcommand)]
@@ -22,37 +22,50 @@ pub(crate) enum Verb {
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     match verb {
         Verb::List => {
-            let names: Vec<String> = app.config.profile_names().map(str::to_owned).collect();
-            let rows =
-                names.iter().map(|name| Ok(line(app, &app.config.profile(name)?))).collect::<Result<Vec<_>>>()?;
+            let rows: Vec<Row> = app.config.profile_names().map(|name| line(app, name)).collect();
             if rows.is_empty() {
                 app.out.note(&format!("there are no profiles in {}", app.config.path.display()));
             }
-            app.out.all(&rows::PROFILE, rows).await
+            app.out.all(&rows::PROFILE, rows).await?;
+            no_mistake(app)
         }
         Verb::Show { name } => {
             app.choice.profiles.extend(name);
-            let lines = app.profiles()?.iter().flat_map(settings).collect();
-            app.out.all(&rows::SETTING, lines).await
+            let profiles = app.profiles()?.into_iter().collect::<Result<Vec<_>>>()?;
+            app.out.all(&rows::SETTING, profiles.iter().flat_map(settings).collect()).await
         }
     }
 }
 
-fn line(app: &App, profile: &Profile) -> Row {
-    let is_default = profile.is_default || app.config.default_profile() == Some(profile.name.as_str());
+fn line(app: &App, name: &str) -> Row {
+    let profile = app.config.profile(name).ok();
+    let profile = profile.as_ref();
+    let is_default = profile.is_some_and(|it| it.is_default) || app.config.default_profile() == Some(name);
+    let set = |secret: &SecretRef| secret.problem(app.config.env()).unwrap_or_else(|| "(set)".to_owned());
     rows::row([
-        ("name", json!(profile.name)),
-        ("provider", json!(profile.provider)),
+        ("name", json!(name)),
+        ("provider", json!(app.config.provider_of(name))),
         ("default", json!(is_default)),
-        ("base_url", json!(profile.base_url.as_ref().map(|url| &url.value))),
-        ("secret", json!(profile.secret.as_ref().map(|_| "(set)"))),
-        ("sandbox", json!(profile.sandbox.value)),
+        ("base_url", json!(profile.and_then(|it| Some(it.base_url.as_ref()?.value.to_string())))),
+        ("secret", json!(profile.and_then(|it| Some(set(&it.secret.as_ref()?.value))))),
+        ("sandbox", json!(profile.map(|it| it.sandbox.value))),
     ])
+}
+
+/// Returns the mistakes of all profiles as one error, after the profiles themselves were shown.
+pub(crate) fn no_mistake(app: &App) -> Result<()> {
+    let mistakes = app.config.profile_names().filter_map(|name| app.config.profile(name).err());
+    let mistakes: Vec<String> = mistakes.map(|error| error.message.clone()).collect();
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}: {}", app.config.path.display(), mistakes.join("; "));
+    Err(Error::new(Kind::Config, message).hint("the other profiles can be used"))
 }
 
 /// Returns the values of a profile as rows.
 pub(crate) fn settings(profile: &Profile) -> Vec<Row> {
-    let line = |(key, value, origin): (String, String, Origin)| {
+    let line = |(key, value, origin): &(String, String, Origin)| {
         rows::row([
             ("profile", json!(profile.name)),
             ("key", json!(key)),
@@ -60,5 +73,5 @@ pub(crate) fn settings(profile: &Profile) -> Vec<Row> {
             ("origin", json!(origin)),
         ])
     };
-    profile.values().into_iter().map(line).collect()
+    profile.values.iter().map(line).collect()
 }

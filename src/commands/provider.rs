@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::adapters;
 use crate::app::App;
+use crate::config::variable;
 use crate::error::{Error, Kind, Result};
 use crate::global::provider_kind;
 use crate::model::Bytes;
@@ -50,14 +51,13 @@ fn about(spec: &Spec) -> Vec<Row> {
     let line = |topic: &str, value: Value, note: Option<&str>| {
         rows::row([("topic", json!(topic)), ("value", value), ("note", json!(note))])
     };
-    let prefix = format!("MBX_{}", spec.id.as_str().to_uppercase());
     let mut lines = vec![
         line("provider", json!(spec.title), None),
-        line("base_url", json!(spec.base_url), spec.base_url.is_none().then_some("the profile must name it")),
-        line("secret", json!(format!("{prefix}_{}", spec.secret_name)), Some("or `secret` in a profile")),
+        line("base_url", json!(spec.base_url.ok()), spec.base_url.err()),
+        line("secret", json!(variable(spec.id, spec.secret_name)), Some("or `secret` in a profile")),
     ];
     if spec.auth == AuthScheme::Basic {
-        lines.push(line("user", json!(format!("{prefix}_USER")), Some("or `user` in a profile")));
+        lines.push(line("user", json!(variable(spec.id, "user")), Some("or `user` in a profile")));
     }
     for setting in spec.settings {
         let word = if setting.required { "required" } else { "optional" };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
+use crate::global::duration;
 use crate::model::Status;
 use crate::provider::Provider;
 
@@ -25,11 +26,6 @@ pub(crate) struct WaitArgs {
     timeout: Duration,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "write a time like 90s, 10m or 1h 30m".to_owned())?;
-    Duration::try_from(span).map_err(|_| "a time to wait is not negative".to_owned())
-}
-
 impl WaitArgs {
     /// Looks with `look` until its status is active. Returns the last thing seen, with the error if the time ran out.
     pub(crate) async fn wait<T, F>(
@@ -47,7 +43,7 @@ impl WaitArgs {
             return (seen, Ok(()));
         }
         let began = Instant::now();
-        let first = opened.profile.pace.value.poll;
+        let first = opened.profile.pace.poll;
         let mut pause = first;
         let progress = app.out.progress("waiting until it is active", None);
         loop {

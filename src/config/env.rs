@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
+use crate::provider::ProviderId;
+
+/// Returns the variable of a provider's key: `MBX_<PROVIDER>_<KEY>`.
+pub fn variable(provider: ProviderId, key: &str) -> String {
+    format!("MBX_{}_{}", provider.as_str().to_uppercase(), key.to_uppercase())
+}
 
 /// The environment at start; an empty variable counts as unset.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +40,15 @@ impl Env {
     /// Returns a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// Returns the names of our variables that hold secrets, which no other program needs.
+    pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let is_secret = |name: &&String| {
+            let words = ["KEY", "PASSWORD", "SECRET", "TOKEN"];
+            name.starts_with("MBX_") && !name.ends_with("_FILE") && words.iter().any(|word| name.contains(word))
+        };
+        self.0.keys().filter(is_secret).map(String::as_str)
     }
 
     /// Reads a variable that says yes or no.

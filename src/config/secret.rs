@@ -1,22 +1,14 @@
 //! Where secrets come from: references in the configuration, read only when an account is opened.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::Env;
+use super::child::{COMMAND_TIME, Trouble, run};
+use super::file::{aside, read_private};
 use crate::error::{Error, Kind, Result};
-
-/// The longest secret, in bytes: far beyond any key, far below a file named by mistake.
-const LONGEST: u64 = 64 << 10;
-
-/// A minute: long enough for a person to unlock a password store, short enough for a job not to hang.
-const COMMAND_TIME: Duration = Duration::from_secs(60);
 
 /// Where a secret comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,66 +56,47 @@ impl SecretRef {
         }
     }
 
+    /// Returns what `config show` says instead of `(set)`, where the place is known to hold nothing.
+    pub fn problem(&self, env: &Env) -> Option<String> {
+        match self {
+            SecretRef::Env(name) if env.get(name).is_none() => Some(format!("(not set: {name})")),
+            SecretRef::File(path) if !path.exists() => Some(format!("(not found: {})", path.display())),
+            SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Command(_) | SecretRef::Sandbox(_) => None,
+        }
+    }
+
     /// Reads the secret. The error names the place and never the content.
     pub async fn read(&self, env: &Env) -> Result<SecretString> {
         let text = match self {
             SecretRef::Env(name) => env
                 .get(name)
                 .ok_or_else(|| {
-                    Error::new(Kind::Config, format!("the variable {name} is not set, or is no text"))
+                    Error::new(Kind::Config, format!("the variable {name} is not set or not valid UTF-8"))
                         .hint(format!("export {name}, or name another source in the profile"))
                 })?
                 .to_owned(),
-            SecretRef::File(path) => read_private(path)?,
-            SecretRef::Command(words) => run(words).await?,
+            SecretRef::File(path) => {
+                let path = path.clone();
+                aside(move || read_private(&path)).await?
+            }
+            SecretRef::Command(words) => printed(words, env).await?,
             SecretRef::Sandbox(key) => (*key).to_owned(),
         };
         let secret = text.trim_end_matches(['\n', '\r']);
         if secret.is_empty() {
-            return Err(Error::new(Kind::Config, format!("{self} holds nothing")));
+            return Err(Error::new(Kind::Config, format!("{self} is empty")));
         }
         Ok(secret.into())
     }
 }
 
-/// Reads a small file that holds a secret; refuses one that others can read.
-pub fn read_private(path: &Path) -> Result<String> {
-    let failed = |why: String| Error::new(Kind::Config, format!("cannot read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let about = file.metadata().map_err(|error| failed(error.to_string()))?;
-        if about.is_file() && about.permissions().mode() & 0o077 != 0 {
-            return Err(failed("others can read it".to_owned()).hint(format!("chmod 600 {}", path.display())));
-        }
-    }
-    let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(|_| failed("it is not text".to_owned()))?;
-    if text.len() as u64 > LONGEST {
-        return Err(failed(format!("it is larger than {} KiB", LONGEST >> 10)));
-    }
-    Ok(text)
-}
-
-async fn run(words: &[String]) -> Result<String> {
+async fn printed(words: &[String], env: &Env) -> Result<String> {
     let failed = |why: String| Error::new(Kind::Config, format!("cannot get a secret from `{}`: {why}", words[0]));
-    let child = tokio::process::Command::new(&words[0])
-        .args(&words[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let output = tokio::time::timeout(COMMAND_TIME, child.wait_with_output())
-        .await
-        .map_err(|_| failed(format!("it took longer than {} s", COMMAND_TIME.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(format!("it ended with {}", output.status)));
-    }
+    let bytes = run(words, env, COMMAND_TIME).await.map_err(|trouble| match trouble {
+        Trouble::Interrupted => Error::new(Kind::Interrupted, "interrupted; nothing was changed"),
+        Trouble::Failed(why) => failed(why),
+    })?;
     // A password store keeps the password on the first line and notes below it.
-    let text = String::from_utf8(output.stdout).map_err(|_| failed("it printed no text".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("its output is not UTF-8".to_owned()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

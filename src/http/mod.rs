@@ -143,17 +143,18 @@ pub fn now() -> Timestamp {
     began.checked_add(instant.elapsed()).unwrap_or(began)
 }
 
-/// Returns the trouble with a base URL, if there is one: https is needed, except on loopback.
+/// Returns the problem with a base URL, if there is one, in words that do not repeat it: it may hold a secret. https is
+/// needed, except on loopback.
 pub fn check_base_url(text: &str) -> Result<reqwest::Url, String> {
-    let url: reqwest::Url = text.parse().map_err(|_| format!("{text:?} is not a URL"))?;
-    let host = url.host().ok_or_else(|| format!("{text:?} names no host"))?;
+    let url: reqwest::Url = text.parse().map_err(|_| "it is not a URL".to_owned())?;
+    let host = url.host().ok_or_else(|| "it names no host".to_owned())?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err("a base URL has no user, password, query or fragment".to_owned());
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&host) => Ok(url),
-        "http" => Err(format!("{text} would send the secret in the clear; plain http is for loopback only")),
+        "http" => Err("it would send the secret unencrypted; plain http is for loopback only".to_owned()),
         other => Err(format!("{other} is not a scheme mbx speaks; use https")),
     }
 }

@@ -397,8 +397,8 @@ pub struct Spec {
     pub id: ProviderId,
     /// Its name in sentences.
     pub title: &'static str,
-    /// Where its API lives; `None`: the profile must say.
-    pub base_url: Option<&'static str>,
+    /// Where its API lives, or why only the user knows.
+    pub base_url: Result<&'static str, &'static str>,
     /// How requests are signed.
     pub auth: AuthScheme,
     /// What the vendor calls the secret; the end of `MBX_<PROVIDER>_…`: `TOKEN`, `API_KEY`, `PASSWORD`.

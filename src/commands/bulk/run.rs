@@ -17,7 +17,7 @@ use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
 use crate::commands::lists::close;
 use crate::commands::password::generate;
 use crate::commands::prompt::confirm;
-use crate::config::{Choice, Profile};
+use crate::config::Profile;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Mailbox, NewMailbox};
 use crate::output::{self, Cells, Live, Outcome, Progress, Row, Source, rows};
@@ -188,10 +188,10 @@ fn new_name() -> String {
 
 async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs) -> Result<Opened> {
     if let Some(concurrency) = flow.concurrency {
-        profile.pace.value.concurrency = usize::from(concurrency);
+        profile.pace.concurrency = usize::from(concurrency);
     }
     if flow.rate.is_some() {
-        profile.pace.value.per_minute = flow.rate;
+        profile.pace.per_minute = flow.rate;
     }
     app.open(profile).await
 }
@@ -208,7 +208,7 @@ struct Work {
 
 async fn work(app: &App, opened: Opened, flow: &FlowArgs, header: &Header, work: Work) -> Result<()> {
     let Work { input, survey, journal, sink, record, only_looks } = work;
-    let pace = opened.profile.pace.value;
+    let pace = opened.profile.pace;
     let options = Options {
         verb: header.verb,
         concurrency: pace.concurrency,
@@ -444,7 +444,7 @@ fn account_mark(profile: &Profile) -> AccountMark {
     let settings = profile.settings.iter().map(|(key, setting)| format!("{key}={}", setting.value));
     let user = profile.user.as_ref().map(|user| format!("user={}", user.value));
     AccountMark {
-        base_url: base_url.map(|url| url.value.clone()).unwrap_or_default(),
+        base_url: base_url.map(|url| url.value.to_string()).unwrap_or_default(),
         login: user.into_iter().chain(settings).collect::<Vec<_>>().join(" "),
     }
 }
@@ -466,16 +466,5 @@ fn refuse_other_account(header: &Header, now: &AccountMark, is_allowed: bool) ->
 fn profile_of(app: &App, header: &Header) -> Result<Profile> {
     let provider =
         header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("the journal's provider: {why}")))?;
-    let sandbox = header.options.sandbox;
-    let known =
-        app.config.choose(&Choice { provider: None, profiles: vec![header.profile.clone()], all: false, sandbox });
-    let found = match known {
-        Ok(found) => found,
-        // Profiles that stand for the environment or the sandbox have no name in the file.
-        Err(_) => app.config.choose(&Choice { provider: Some(provider), profiles: Vec::new(), all: false, sandbox })?,
-    };
-    found.into_iter().find(|profile| profile.name == header.profile && profile.provider == provider).ok_or_else(|| {
-        let message = format!("run {} was begun with profile {} of {provider}", header.run, header.profile);
-        Error::new(Kind::Config, message).hint("set it up as it was")
-    })
+    app.config.again(&header.profile, provider, header.options.sandbox)
 }
