@@ -76,6 +76,7 @@ pub(super) static SPEC: Spec = Spec {
         names: NameRule::Both,
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
+        lower_case: false,
         // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
         batch_max: 100,
         listing_lags: false,

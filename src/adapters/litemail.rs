@@ -62,6 +62,7 @@ pub(super) static SPEC: Spec = Spec {
         names: NameRule::Optional,
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
+        lower_case: false,
         // LiteMail names no bound. Users of Zapmail report five mailboxes a domain and call.
         batch_max: 5,
         listing_lags: true,

@@ -59,10 +59,11 @@ pub(super) static SPEC: Spec = Spec {
         poll: Duration::from_secs(3),
     },
     rules: Rules {
-        password: PasswordRule::Required { min: 8, letter_and_digit: true },
+        password: PasswordRule::Required { min: 8, max_bytes: None, letter_and_digit: true },
         names: NameRule::First,
         quota: QuotaRule::OneOf(SIZES),
         address: any_address,
+        lower_case: false,
         batch_max: 1,
         listing_lags: false,
         refuses_existing: true,
