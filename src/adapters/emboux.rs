@@ -60,6 +60,7 @@ pub(super) static SPEC: Spec = Spec {
         address: any_address,
         lower_case: true,
         batch_max: 1,
+        empty_domain: None,
         listing_lags: false,
         refuses_existing: true,
         costs: None,

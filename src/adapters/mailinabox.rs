@@ -61,6 +61,7 @@ pub(super) static SPEC: Spec = Spec {
         address: address_problem,
         lower_case: true,
         batch_max: 1,
+        empty_domain: Some(NO_DOMAINS),
         listing_lags: false,
         refuses_existing: true,
         costs: None,

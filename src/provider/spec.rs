@@ -250,6 +250,9 @@ pub struct Rules {
     pub lower_case: bool,
     /// Mailboxes in one `create_mailboxes` request.
     pub batch_max: usize,
+    /// What an empty list of a domain's mailboxes leaves open, in a sentence for the user; `None` where it proves that the
+    /// domain is there.
+    pub empty_domain: Option<&'static str>,
     /// Whether a mailbox that is missing right after its creation may still appear.
     pub listing_lags: bool,
     /// Whether a second create of an address that exists is refused as a conflict, as far as documents tell. Only then
