@@ -54,11 +54,13 @@ pub(super) static SPEC: Spec = Spec {
     },
     rules: Rules {
         // The pages name no password rule; an empty one cannot be meant.
-        password: PasswordRule::Required { min: 1, letter_and_digit: false },
+        password: PasswordRule::Required { min: 1, max_bytes: None, letter_and_digit: false },
         names: NameRule::Never(NO_NAMES),
-        quota: QuotaRule::Multiple { of: MEGABYTE, unlimited: false },
+        quota: QuotaRule::Multiple { of: MEGABYTE, max: None, unlimited: false },
         address: any_address,
+        lower_case: true,
         batch_max: 1,
+        empty_domain: None,
         listing_lags: false,
         refuses_existing: true,
         costs: None,
@@ -127,7 +129,7 @@ impl Emboux {
     where
         Call: Future<Output = Result<R>>,
     {
-        let lower = Address::told(&address.lower());
+        let lower = SPEC.rules.stored(address);
         match call(lower.clone()).await {
             Err(missing) if missing.kind == Kind::NotFound => match self.listed(address).await?.address {
                 same if same.as_str() == lower.as_str() => Err(missing),

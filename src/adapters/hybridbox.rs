@@ -21,7 +21,9 @@ use serde::de::DeserializeOwned;
 
 use self::wire::*;
 use super::Account;
+use super::exists;
 use super::known::Known;
+use super::words::naming_alias;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Call, Http, Method, Page, pages};
 use crate::model::{
@@ -76,8 +78,10 @@ pub(super) static SPEC: Spec = Spec {
         names: NameRule::Both,
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
+        lower_case: false,
         // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
         batch_max: 100,
+        empty_domain: None,
         listing_lags: false,
         // What a second create of an address does is not documented.
         refuses_existing: false,
@@ -204,7 +208,18 @@ impl Provider for Hybridbox {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from)
+        let mut all = self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from).into_batches();
+        Listing::new(try_stream! {
+            let mut is_empty = true;
+            while let Some(batch) = all.try_next().await? {
+                is_empty &= batch.is_empty();
+                yield batch;
+            }
+            // The list of a domain that is not there is empty, and so is one of a domain without mailboxes.
+            if let (true, Some(name)) = (is_empty, domain) {
+                exists(self.get_domain(name).await)?;
+            }
+        })
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -218,7 +233,8 @@ impl Provider for Hybridbox {
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let body = WireNewMailbox { domain: new.address.domain().as_str(), item: item_from(new) };
-        Ok(mailbox_from(self.write(Method::POST, &["mailboxes"]).body(&body).json().await?).into())
+        let made = self.write(Method::POST, &["mailboxes"]).body(&body).json().await;
+        Ok(mailbox_from(made.map_err(|error| naming_alias(error, &new.address))?).into())
     }
 
     async fn create_mailboxes(&self, batch: &[NewMailbox]) -> Result<Vec<Result<Done<Mailbox>>>> {

@@ -8,11 +8,13 @@ mod wire;
 
 use std::time::Duration;
 
+use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::Account;
+use super::exists;
 use super::known::Known;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Method, Page, pages};
@@ -62,8 +64,10 @@ pub(super) static SPEC: Spec = Spec {
         names: NameRule::Optional,
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
+        lower_case: false,
         // LiteMail names no bound. Users of Zapmail report five mailboxes a domain and call.
         batch_max: 5,
+        empty_domain: None,
         listing_lags: true,
         // What a second order of an address does is not documented; it may be charged for.
         refuses_existing: false,
@@ -95,6 +99,7 @@ pub(super) static SPEC: Spec = Spec {
 pub(super) struct Litemail {
     http: Http,
     legacy: bool,
+    allow_unverified: bool,
     /// Mailboxes as they are listed.
     known: Known<Mailbox>,
 }
@@ -110,7 +115,7 @@ impl Litemail {
             }
             Some(_) => return refused("create_route is `assign` or `legacy`"),
         };
-        Ok(Litemail { http, legacy, known: Known::default() })
+        Ok(Litemail { http, legacy, allow_unverified: account.allow_unverified, known: Known::default() })
     }
 
     async fn page(&self, what: &str, number: u32) -> Result<Page<WireRow>> {
@@ -128,7 +133,7 @@ impl Litemail {
         let find = |new: &NewMailbox| {
             made.iter().find(|mailbox| mailbox.address == new.address).cloned().map(Done::from).ok_or_else(|| {
                 let message = format!("LiteMail's answer does not mention {}: it may exist or not", new.address);
-                Error::new(Kind::Provider, message).effect(Effect::Unknown)
+                Error::new(Kind::Unknown, message).effect(Effect::Unknown)
             })
         };
         Ok(batch.iter().map(find).collect())
@@ -160,16 +165,31 @@ impl Provider for Litemail {
                 Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), ..page })
             },
         );
-        Listing::items(rows.try_filter_map(move |row| async move {
-            let told = mailbox_from(&row);
-            match (domain, &told) {
-                // Leaving it out would claim that it is on another domain.
-                (Some(_), Some(lost)) if lost.address.domain().as_str().is_empty() => {
-                    Err(Error::new(Kind::Provider, format!("LiteMail does not tell the domain of {}", lost.address)))
+        let mut mailboxes = rows
+            .try_filter_map(move |row| async move {
+                let listed = mailbox_from(&row);
+                match (domain, &listed) {
+                    // Leaving it out would claim that it is on another domain.
+                    (Some(_), Some(lost)) if lost.address.domain().as_str().is_empty() => Err(Error::new(
+                        Kind::Provider,
+                        format!("LiteMail does not name the domain of {}", lost.address),
+                    )),
+                    _ => Ok(listed.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name))),
                 }
-                _ => Ok(told.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name))),
+            })
+            .boxed();
+        Listing::items(try_stream! {
+            let mut is_empty = true;
+            while let Some(mailbox) = mailboxes.try_next().await? {
+                is_empty = false;
+                yield mailbox;
             }
-        }))
+            // A domain that is not there looks like one without mailboxes. Reading domains is not documented, so without
+            // leave to do so the list stays empty.
+            if let (true, true, Some(name)) = (is_empty, self.allow_unverified, domain) {
+                exists(self.get_domain(name).await)?;
+            }
+        })
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
@@ -199,7 +219,7 @@ impl Provider for Litemail {
             let id = known_id(found.id, address)?;
             self.http.write(Method::PUT, &["v1", "mailboxes", &id]).body(&body).done().await?;
             // The answer is an acknowledgement, and at Zapmail the change comes later.
-            Ok(Mailbox { id: Some(id), ..Mailbox::at(address.clone()) }.into())
+            Ok(Mailbox { id: Some(id), ..Mailbox::at(found.address) }.into())
         };
         self.known.on(address, || self.get_mailbox(address), call).await
     }

@@ -14,7 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use self::session::Session;
-use self::wire::{WireAliasGroup, WireRecord, WireUser, WireUserGroup, alias_from, mailbox_from, record_from};
+use self::wire::{
+    WireAliasGroup, WireRecord, WireUser, WireUserGroup, alias_from, is_automatic, mailbox_from, record_from,
+};
 use super::Account;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Failure, Http, Method, Reply};
@@ -29,6 +31,12 @@ use crate::provider::{
 const NO_NAMES: &str = "Mail-in-a-Box keeps no names";
 const NO_CREDENTIALS: &str = "Mail-in-a-Box has no logins besides each mailbox's own";
 const NO_DOMAINS: &str = "a domain is there as soon as a mailbox or alias uses it, and gone with the last one";
+
+/// A box stores a longer password, and Dovecot then refuses every login with it.
+const PASSWORD_MAX: usize = 511;
+
+/// A box stores a larger quota, and Dovecot, which reads a signed number of 64 bits, then refuses every login.
+const QUOTA_MAX: u64 = i64::MAX as u64;
 
 pub(super) static SPEC: Spec = Spec {
     id: ProviderId::Mailinabox,
@@ -47,11 +55,13 @@ pub(super) static SPEC: Spec = Spec {
         poll: Duration::from_secs(2),
     },
     rules: Rules {
-        password: PasswordRule::Required { min: 8, letter_and_digit: false },
+        password: PasswordRule::Required { min: 8, max_bytes: Some(PASSWORD_MAX), letter_and_digit: false },
         names: NameRule::Never(NO_NAMES),
-        quota: QuotaRule::Multiple { of: 1, unlimited: true },
+        quota: QuotaRule::Multiple { of: 1, max: Some(QUOTA_MAX), unlimited: true },
         address: address_problem,
+        lower_case: true,
         batch_max: 1,
+        empty_domain: Some(NO_DOMAINS),
         listing_lags: false,
         refuses_existing: true,
         costs: None,
@@ -100,13 +110,46 @@ impl Mailinabox {
         Ok(Mailinabox { session: Session::new(http, account)?, seen: Mutex::new(None) })
     }
 
-    /// Sends a change. Only the first line of its answer counts: what DNS and web have to say follows.
-    async fn change(&self, path: &[&str], fields: &[(&str, &str)], done: &str) -> Result<()> {
+    /// Sends a change. The first line of its answer confirms it; what DNS and web report follows, and which aliases the
+    /// box has removed since: those are returned.
+    async fn change(&self, path: &[&str], fields: &[(&str, &str)], done: &str) -> Result<Vec<AliasSource>> {
         let reply = self.session.ask(|http| http.write(Method::POST, path).form(fields)).await?;
-        if first_line(&reply) == done {
-            return Ok(());
+        if first_line(&reply) != done {
+            return Err(unreadable(&reply).effect(Effect::Unknown));
         }
-        Err(unreadable(&reply).effect(Effect::Unknown))
+        let words = reply.words();
+        let removed = words.lines().filter_map(|line| line.trim().strip_prefix("removed alias ")?.split(' ').next());
+        Ok(removed.map(AliasSource::told).collect())
+    }
+
+    async fn aliases(&self) -> Result<Vec<Alias>> {
+        let path = ["mail", "aliases"];
+        let reply = self.session.ask(|http| http.read(Method::GET, &path).query(&[("format", "json")])).await?;
+        let groups: Vec<WireAliasGroup> = reply.json()?;
+        Ok(groups.into_iter().flat_map(|group| group.aliases).map(alias_from).collect())
+    }
+
+    /// Explains a refusal to create or remove an alias where the box lists one of its own at the same address. A look
+    /// that fails leaves the box's own words.
+    async fn explained(&self, refusal: Error, source: &AliasSource) -> Error {
+        if !matches!(refusal.kind, Kind::Conflict | Kind::NotFound) {
+            return refusal;
+        }
+        let all = self.aliases().await.unwrap_or_default();
+        if !all.iter().any(|alias| alias.source == *source && is_automatic(alias)) {
+            return refusal;
+        }
+        let mut error = refusal;
+        if error.kind == Kind::NotFound {
+            error.kind = Kind::Invalid;
+            error.message = format!(
+                "{source} cannot be removed: the box makes it itself, for as long as something else uses {}",
+                source.domain()
+            );
+            return error;
+        }
+        error.message = format!("{source} already exists, and the box lists its own alias in its place");
+        error.hint(format!("`mbx alias delete {source}` removes the one that was created; then create it again"))
     }
 
     async fn users(&self) -> Result<Vec<WireUser>> {
@@ -175,8 +218,9 @@ impl Provider for Mailinabox {
         // Plural here and singular everywhere else: `privilege` would be ignored without a word.
         fields.extend((new.admin == Some(true)).then_some(("privileges", "admin")));
         fields.extend(quota.as_deref().map(|quota| ("quota", quota)));
-        self.change(&["mail", "users", "add"], &fields, "mail user added").await?;
-        Ok(Done { notes: note.into_iter().collect(), ..changed(&email, &new.as_change()).into() })
+        let removed = self.change(&["mail", "users", "add"], &fields, "mail user added").await?;
+        let made = noted(changed(&email, &new.as_change()), &removed);
+        Ok(note.into_iter().fold(made, Done::note))
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
@@ -210,15 +254,17 @@ impl Provider for Mailinabox {
 
     async fn set_password(&self, address: &Address, password: &SecretString) -> Result<Done<()>> {
         let fields = [("email", &*address.lower()), ("password", password.expose_secret())];
-        Ok(self.change(&["mail", "users", "password"], &fields, "OK").await?.into())
+        self.change(&["mail", "users", "password"], &fields, "OK").await?;
+        Ok(().into())
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         self.is_not_self(address, "remove")?;
         // From now on it is an archived one, which the next create must learn.
         *self.seen.lock().await = None;
-        self.change(&["mail", "users", "remove"], &[("email", &address.lower())], "mail user removed").await?;
-        Ok(Removal::Done(Some("the mail is kept on the box")).into())
+        let fields = [("email", &*address.lower())];
+        let removed = self.change(&["mail", "users", "remove"], &fields, "mail user removed").await?;
+        Ok(noted(Removal::Done(Some("the mail is kept on the box")), &removed))
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
@@ -249,27 +295,43 @@ impl Provider for Mailinabox {
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
         Listing::once(async move {
-            let path = ["mail", "aliases"];
-            let reply = self.session.ask(|http| http.read(Method::GET, &path).query(&[("format", "json")])).await?;
-            let groups: Vec<WireAliasGroup> = reply.json()?;
-            let aliases = groups.into_iter().flat_map(|group| group.aliases).map(alias_from);
-            Ok(aliases.filter(|alias| alias.source.domain() == domain).collect())
+            Ok(self.aliases().await?.into_iter().filter(|alias| alias.source.domain() == domain).collect())
         })
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {
         let source = new.source.to_string().to_lowercase();
-        let targets = new.targets.iter().map(Address::lower).collect::<Vec<_>>().join("\n");
+        let targets: Vec<Address> = new.targets.iter().map(|target| SPEC.rules.stored(target)).collect();
+        let lines = targets.iter().map(Address::as_str).collect::<Vec<_>>().join("\n");
         // Without `update_if_exists`, which would replace the targets of an alias that is there.
-        let fields = [("address", &*source), ("forwards_to", &*targets)];
-        self.change(&["mail", "aliases", "add"], &fields, "alias added").await?;
-        Ok(Alias::to(AliasSource::told(&source), new.targets.clone()).into())
+        let fields = [("address", &*source), ("forwards_to", &*lines)];
+        let made = Alias::to(AliasSource::told(&source), targets);
+        let removed = match self.change(&["mail", "aliases", "add"], &fields, "alias added").await {
+            Ok(removed) => removed,
+            Err(error) => return Err(self.explained(error, &made.source).await),
+        };
+        if removed.contains(&made.source) {
+            let domain = made.source.domain();
+            let why =
+                format!("{source} was not created: the box removed it at once, because nothing else uses {domain}");
+            let next = format!("create a mailbox on {domain} first; the box then makes {source} itself");
+            return Err(Error::new(Kind::Invalid, why).hint(next));
+        }
+        let is_own = ["abuse@", "admin@", "postmaster@"].iter().any(|local| source.starts_with(local));
+        let made = noted(made, &removed);
+        Ok(if is_own {
+            made.note(format!("the box also makes {source} itself; this one takes its mail"))
+        } else {
+            made
+        })
     }
 
     async fn delete_alias(&self, source: &AliasSource) -> Result<Done<Removal>> {
-        let source = source.to_string().to_lowercase();
-        self.change(&["mail", "aliases", "remove"], &[("address", &source)], "alias removed").await?;
-        Ok(Removal::Done(None).into())
+        let fields = [("address", &*source.to_string().to_lowercase())];
+        match self.change(&["mail", "aliases", "remove"], &fields, "alias removed").await {
+            Ok(removed) => Ok(noted(Removal::Done(None), &removed)),
+            Err(error) => Err(self.explained(error, source).await),
+        }
     }
 
     async fn close(&self) {
@@ -295,6 +357,11 @@ fn changed(email: &str, change: &MailboxChange) -> Mailbox {
         quota: change.quota.map(|Bytes(bytes)| Quota::of(bytes)),
         ..Mailbox::at(Address::told(email))
     }
+}
+
+/// Adds which aliases the box has removed on its own.
+fn noted<T>(value: T, removed: &[AliasSource]) -> Done<T> {
+    removed.iter().map(|alias| format!("the box also removed the alias {alias}")).fold(value.into(), Done::note)
 }
 
 fn no_quotas() -> Error {

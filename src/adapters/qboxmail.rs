@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::Account;
 use super::known::Known;
+use super::words::naming_alias;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Http, Method};
 use crate::model::{
@@ -59,11 +60,13 @@ pub(super) static SPEC: Spec = Spec {
         poll: Duration::from_secs(3),
     },
     rules: Rules {
-        password: PasswordRule::Required { min: 8, letter_and_digit: true },
+        password: PasswordRule::Required { min: 8, max_bytes: None, letter_and_digit: true },
         names: NameRule::First,
         quota: QuotaRule::OneOf(SIZES),
         address: any_address,
+        lower_case: false,
         batch_max: 1,
+        empty_domain: None,
         listing_lags: false,
         refuses_existing: true,
         costs: None,
@@ -168,7 +171,8 @@ impl Provider for Qboxmail {
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let (address, domain) = (&new.address, self.code_of(new.address.domain()).await?);
-        let (told, id) = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await?;
+        let made = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await;
+        let (told, id) = made.map_err(|error| naming_alias(error, address))?;
         let known = Mailbox { id, status: Status::Pending, ..Mailbox::at(address.clone()) };
         Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())).into())
     }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::http::{Failure, Reply};
+use crate::model::Address;
 
 /// The members that hold what went wrong. `errors` comes first: a `message` beside it says only that something did.
 const WORDS: [&str; 7] = ["errors", "full_messages", "message", "msg", "description", "detail", "error"];
@@ -81,6 +82,20 @@ pub(super) fn contradiction(reply: &Reply) -> Option<Failure> {
     let reports_error = [marks.error, marks.errors, marks.detail].iter().flatten().any(is_set);
     let denies_success = [marks.success, marks.ok].iter().flatten().any(|value| *value == Value::Bool(false));
     (reports_error || denies_success).then(|| Failure { kind: Kind::Provider, message: said(reply) })
+}
+
+/// Names the alias where a refusal says that one holds the address of a new mailbox: the conflict is not a mailbox then.
+pub(super) fn naming_alias(mut error: Error, address: &Address) -> Error {
+    let says_alias = |said: &str| said.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(is_alias_word);
+    if error.kind == Kind::Conflict && error.provider_message.as_deref().is_some_and(says_alias) {
+        error.message = format!("{address} is the address of an alias, so no mailbox was created");
+        error.hint = Some(format!("`mbx alias delete {address}` removes the alias"));
+    }
+    error
+}
+
+fn is_alias_word(word: &str) -> bool {
+    matches!(word, "alias" | "aliases")
 }
 
 #[cfg(test)]

@@ -66,9 +66,10 @@ fn about(spec: &Spec) -> Vec<Row> {
     let rules = &spec.rules;
     lines.push(match rules.password {
         PasswordRule::Never(why) => line("password", json!("none"), Some(why)),
-        PasswordRule::Required { min, letter_and_digit } => {
+        PasswordRule::Required { min, max_bytes, letter_and_digit } => {
             let note = letter_and_digit.then_some("at least one letter and one digit");
             let words = if min > 1 { format!("at least {min} characters") } else { "required".to_owned() };
+            let words = max_bytes.map_or(words.clone(), |max| format!("{words}, at most {max} bytes"));
             line("password", json!(words), note)
         }
     });
@@ -80,7 +81,7 @@ fn about(spec: &Spec) -> Vec<Row> {
     });
     lines.push(match rules.quota {
         QuotaRule::Never(why) => line("quota", json!("none"), Some(why)),
-        QuotaRule::Multiple { of, unlimited } => {
+        QuotaRule::Multiple { of, unlimited, max: _ } => {
             let note = unlimited.then_some("or unlimited");
             line("quota", json!(format!("multiples of {}", Bytes(of))), note)
         }

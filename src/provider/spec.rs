@@ -195,6 +195,8 @@ pub enum PasswordRule {
     Required {
         /// The least number of characters.
         min: usize,
+        /// The largest number of bytes, where a longer one would be stored and never work.
+        max_bytes: Option<usize>,
         /// At least one letter and one digit.
         letter_and_digit: bool,
     },
@@ -218,11 +220,13 @@ pub enum NameRule {
 /// Which quotas are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaRule {
-    /// Whole multiples of so many bytes. `unlimited`: whether zero, meaning no limit, is possible.
+    /// Whole multiples of so many bytes.
     Multiple {
         /// The step in bytes.
         of: u64,
-        /// Whether there may be no limit.
+        /// The largest number of bytes, where a larger one would be stored and break the mailbox.
+        max: Option<u64>,
+        /// Whether zero is possible, which means no limit.
         unlimited: bool,
     },
     /// One of these sizes in bytes.
@@ -242,8 +246,13 @@ pub struct Rules {
     pub quota: QuotaRule,
     /// Why this provider would refuse or misuse the address, if it would.
     pub address: fn(&Address) -> Option<&'static str>,
+    /// Whether addresses are stored in lower case, whatever case they are sent in.
+    pub lower_case: bool,
     /// Mailboxes in one `create_mailboxes` request.
     pub batch_max: usize,
+    /// What an empty list of a domain's mailboxes leaves open, in a sentence for the user; `None` where it proves that the
+    /// domain is there.
+    pub empty_domain: Option<&'static str>,
     /// Whether a mailbox that is missing right after its creation may still appear.
     pub listing_lags: bool,
     /// Whether a second create of an address that exists is refused as a conflict, as far as documents tell. Only then
@@ -306,6 +315,11 @@ impl AliasSource {
 }
 
 impl Rules {
+    /// Returns an address as the provider stores it, which is what is shown after a change.
+    pub fn stored(&self, address: &Address) -> Address {
+        if self.lower_case { Address::told(&address.lower()) } else { address.clone() }
+    }
+
     /// Returns whether a mailbox has a password of its own that can be given.
     pub fn takes_password(&self) -> bool {
         !matches!(self.password, PasswordRule::Never(_))
@@ -356,6 +370,9 @@ impl Rules {
                 QuotaRule::Multiple { of, .. } if bytes % of != 0 => {
                     add("quota", format!("the quota must be a multiple of {}", Bytes(of)));
                 }
+                QuotaRule::Multiple { max: Some(max), .. } if bytes > max => {
+                    add("quota", format!("the quota must be at most {max} bytes"));
+                }
                 QuotaRule::OneOf(_) | QuotaRule::Multiple { .. } => {}
             }
         }
@@ -375,19 +392,24 @@ impl Rules {
     pub fn password_problem(&self, password: &secrecy::SecretString) -> Option<String> {
         use secrecy::ExposeSecret;
         let text = password.expose_secret();
-        match self.password {
-            PasswordRule::Never(why) => Some(why.to_owned()),
-            PasswordRule::Required { min, .. } if text.chars().count() < min => {
-                Some(format!("the password must have at least {min} characters"))
-            }
-            PasswordRule::Required { .. } if text.contains('\0') => Some("the password has a NUL character".to_owned()),
-            PasswordRule::Required { letter_and_digit: true, .. }
-                if !text.chars().any(char::is_alphabetic) || !text.chars().any(|c| c.is_ascii_digit()) =>
-            {
-                Some("the password must have at least one letter and one digit".to_owned())
-            }
-            PasswordRule::Required { .. } => text.trim().is_empty().then(|| "the password is blank".to_owned()),
+        let (min, max_bytes, letter_and_digit) = match self.password {
+            PasswordRule::Never(why) => return Some(why.to_owned()),
+            PasswordRule::Required { min, max_bytes, letter_and_digit } => (min, max_bytes, letter_and_digit),
+        };
+        let has_both = || text.chars().any(char::is_alphabetic) && text.chars().any(|c| c.is_ascii_digit());
+        if text.chars().count() < min {
+            return Some(format!("the password must have at least {min} characters"));
         }
+        if let Some(max) = max_bytes.filter(|max| text.len() > *max) {
+            return Some(format!("the password must have at most {max} bytes"));
+        }
+        if text.contains('\0') {
+            return Some("the password has a NUL character".to_owned());
+        }
+        if letter_and_digit && !has_both() {
+            return Some("the password must have at least one letter and one digit".to_owned());
+        }
+        text.trim().is_empty().then(|| "the password is blank".to_owned())
     }
 }
 

@@ -171,6 +171,37 @@ pub(crate) async fn an_empty_domain_lists_nothing(ctx: Ctx) {
     assert_eq!(ctx.listed("example.com").await, Vec::<String>::new());
 }
 
+pub(crate) async fn a_domain_that_is_not_there_is_not_an_empty_one(ctx: Ctx) {
+    let elsewhere = name("elsewhere.example");
+    let listed: Result<Vec<Mailbox>> = ctx.provider.list_mailboxes(Some(&elsewhere)).try_collect().await;
+    match ctx.spec.rules.empty_domain {
+        Some(why) => {
+            assert!(!why.is_empty());
+            assert_eq!(listed.expect("an empty list"), []);
+        }
+        None => {
+            assert_kind(listed, Kind::NotFound);
+        }
+    }
+    // Where the domain cannot be looked up, the list counts.
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/domains/example.com", Answer::status(403)));
+    assert_eq!(ctx.listed("example.com").await, Vec::<String>::new());
+}
+
+pub(crate) async fn an_alias_is_not_a_mailbox(ctx: Ctx) {
+    if !ctx.can(Op::CreateAlias) {
+        return;
+    }
+    ctx.create(ADA).await;
+    let info = at("info@example.com");
+    let alias = Alias::to("info@example.com".parse::<AliasSource>().expect("a good source"), vec![at(ADA)]);
+    ctx.provider.create_alias(&alias).await.expect("it is created");
+    assert_kind(ctx.provider.get_mailbox(&info).await, Kind::NotFound);
+    assert_eq!(ctx.listed("example.com").await, [ADA]);
+    let Err(error) = ctx.provider.create_mailbox(&ctx.mailbox("info@example.com")).await else { return };
+    assert_eq!((error.kind, error.effect), (Kind::Conflict, Effect::None), "{error:?}");
+}
+
 pub(crate) async fn a_created_mailbox_is_returned_listed_and_read(ctx: Ctx) {
     let made = ctx.create(ADA).await;
     assert_eq!(made.address, at(ADA));

@@ -25,6 +25,8 @@ macro_rules! all_cases {
             a_success_that_reports_an_error_confirms_nothing,
             an_unverified_operation_is_off_by_default,
             an_empty_domain_lists_nothing,
+            a_domain_that_is_not_there_is_not_an_empty_one,
+            an_alias_is_not_a_mailbox,
             a_created_mailbox_is_returned_listed_and_read,
             a_second_create_is_a_conflict,
             what_breaks_the_rules_is_refused_before_anything_is_sent,

@@ -1,8 +1,8 @@
 //! A bulk request to Hybridbox, and what became of each of its items.
 //!
 //! The answer lists what was created with its address, and what was refused with an index only. Whether indices begin
-//! at zero or one is not documented, nor that every item is in one of the lists. So nothing is put down to an address
-//! unless the answer leaves no other reading; what stays open is looked up.
+//! at zero or one is not documented, nor that every item is in one of the lists. So nothing is attributed to an address
+//! unless the answer leaves no other reading; what stays open is reported as unknown, for the caller to look up.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Hybridbox;
 use super::wire::{WireMailbox, WireNewMailboxes, item_from, mailbox_from, meaning};
-use crate::adapters::words::words;
+use crate::adapters::words::{naming_alias, words};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Failure, Method};
 use crate::model::{Address, Mailbox, NewMailbox};
@@ -54,15 +54,13 @@ impl Hybridbox {
             // An item has no status of its own; 422 leaves the choice to the words.
             let error = self.http.refusal(meaning(Failure { kind: Kind::Invalid, message }, 422));
             match item["index"].as_i64().zip(base).and_then(|(index, base)| position(batch.len(), index, base)) {
-                Some(at) => results[at] = Some(Err(error)),
+                Some(at) => results[at] = Some(Err(naming_alias(error, &batch[at].address))),
                 None => unattributed.push(error),
             }
         }
-        if results.iter().all(Option::is_some) {
-            return Ok(results.into_iter().flatten().collect());
-        }
-        let open = |address| Err(unaccounted(address, &unattributed));
-        Ok(batch.iter().zip(results).map(|(new, known)| known.unwrap_or_else(|| open(&new.address))).collect())
+        let said: Vec<_> = unattributed.into_iter().filter_map(|error| error.provider_message.clone()).collect();
+        let each = batch.iter().zip(results);
+        Ok(each.map(|(new, result)| result.unwrap_or_else(|| Err(unknown(&new.address, &said)))).collect())
     }
 }
 
@@ -71,8 +69,8 @@ fn position(len: usize, index: i64, base: i64) -> Option<usize> {
     usize::try_from(index.checked_sub(base)?).ok().filter(|&at| at < len)
 }
 
-/// Returns what indices are counted from, zero or one, if the answer leaves but one: each created item is where its
-/// address says, and each failed one is an item that was not created.
+/// Returns what indices are counted from, zero or one, if only one of them fits the answer: each created item is where
+/// its address says, and each failed one is an item that was not created.
 fn index_base(len: usize, created: &[(usize, Option<i64>)], failed: &[i64]) -> Option<i64> {
     let fits = |&base: &i64| {
         let is_open = |at| created.iter().all(|&(taken, _)| taken != at);
@@ -86,12 +84,10 @@ fn index_base(len: usize, created: &[(usize, Option<i64>)], failed: &[i64]) -> O
 }
 
 /// Returns the error of an item that the answer does not account for, with the refusals that may be its own.
-fn unaccounted(address: &Address, refusals: &[Error]) -> Error {
+fn unknown(address: &Address, refusals: &[String]) -> Error {
     let why = if refusals.is_empty() { "does not name it" } else { "does not say whose its refusals are" };
-    let mut error =
-        Error::new(Kind::Unknown, format!("whether {address} was created is open: the answer to the batch {why}"));
-    let said: Vec<_> = refusals.iter().filter_map(|refusal| refusal.provider_message.clone()).collect();
-    error.provider_message = (!said.is_empty()).then(|| said.join("; "));
+    let mut error = Error::new(Kind::Unknown, format!("{address} may exist or not: the answer to the batch {why}"));
+    error.provider_message = (!refusals.is_empty()).then(|| refusals.join("; "));
     error.effect(Effect::Unknown)
 }
 
@@ -100,7 +96,7 @@ mod tests {
     use super::index_base;
 
     #[test]
-    fn the_index_base_is_told_only_where_one_reading_is_left() {
+    fn the_index_base_is_known_only_where_one_reading_is_left() {
         // A created item is where its address says.
         assert_eq!(index_base(3, &[(0, Some(0))], &[2]), Some(0));
         assert_eq!(index_base(3, &[(0, Some(1))], &[3]), Some(1));

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::model::{Address, Alias, AliasSource, Bytes, DnsRecord, Extra, Mailbox, Quota, Status};
 
+/// The state of an alias that the box makes itself, as the box calls it. It cannot be removed.
+const AUTOMATIC: &str = "auto";
+
 #[derive(Deserialize)]
 pub(super) struct WireUserGroup {
     pub(super) users: Vec<WireUser>,
@@ -51,9 +54,9 @@ impl WireUser {
 }
 
 pub(super) fn mailbox_from(user: WireUser) -> Mailbox {
-    // `?` where the box has not measured yet; then the setting tells as much.
-    let limit = user.box_quota.as_ref().and_then(Value::as_u64);
-    let limit = limit.or_else(|| user.quota.as_deref()?.parse().ok().map(|Bytes(bytes)| bytes));
+    // The setting. What Dovecot has cached of it, `box_quota`, may be hours old, or `?` where it has not measured yet.
+    let set = user.quota.as_deref().and_then(|text| text.parse().ok()).map(|Bytes(bytes)| bytes);
+    let limit = set.or_else(|| user.box_quota.as_ref().and_then(Value::as_u64));
     let mut extra = Extra::new();
     // Rounded for display, so it is no number of bytes.
     extra.extend(user.box_size.map(|size| ("box_size", Value::from(size))));
@@ -74,7 +77,13 @@ pub(super) fn alias_from(alias: WireAlias) -> Alias {
     let mut extra = Extra::new();
     extra.extend(alias.auto.map(|auto| ("auto", Value::from(auto))));
     extra.extend(alias.permitted_senders.map(|senders| ("permitted_senders", Value::from(senders))));
-    Alias { extra, ..Alias::to(AliasSource::told(&alias.address), targets) }
+    let status = if alias.auto == Some(true) { Status::Other(AUTOMATIC.to_owned()) } else { Status::Unknown };
+    Alias { extra, status, ..Alias::to(AliasSource::told(&alias.address), targets) }
+}
+
+/// Returns whether the box makes this alias itself.
+pub(super) fn is_automatic(alias: &Alias) -> bool {
+    matches!(&alias.status, Status::Other(word) if word == AUTOMATIC)
 }
 
 pub(super) fn record_from(record: WireRecord) -> DnsRecord {

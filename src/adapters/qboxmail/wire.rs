@@ -215,8 +215,19 @@ pub(super) fn records_from(domain: &WireResource) -> Vec<DnsRecord> {
         DnsRecord { name, kind, value, priority: None, ttl: None, note }
     };
     let mut records = vec![txt(name.to_string(), SPF.to_owned(), "SPF, as the vendor's guide gives it")];
+    // Both are those of the domain's own signature. Without one, mail is signed with a shared signature (guide: DKIM).
     if let (Some(selector), Some(key)) = (domain.text("dkim_selector"), domain.text("dkim_public_key")) {
-        records.push(txt(format!("{selector}._domainkey.{name}"), key, "DKIM public key, as the domain tells it"));
+        let selector = selector.trim().trim_end_matches('.').to_lowercase();
+        // The panel's form of the selector ends in `._domainkey`, perhaps with the domain after it.
+        let selector = selector.split_once("._domainkey").map_or(&*selector, |(bare, _)| bare);
+        let key = key.trim();
+        let has_tag = key.split(';').any(|tag| tag.trim_start().to_lowercase().starts_with("p="));
+        let value = if has_tag { key.to_owned() } else { format!("v=DKIM1; k=rsa; p={key}") };
+        records.push(txt(
+            format!("{selector}._domainkey.{name}"),
+            value,
+            "DKIM public key of the domain's own signature",
+        ));
     }
     records
 }

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use mbx::error::{Effect, Kind};
 use mbx::http::Method;
-use mbx::model::{Mailbox, Stamp};
+use mbx::model::{Bytes, Mailbox, MailboxChange, Stamp};
 use mbx::provider::{Provider, ProviderId};
 use mbx::sandbox::{Answer, Fault};
 use serde_json::{Value, json};
@@ -134,6 +134,15 @@ async fn a_mailbox_in_another_spelling_is_not_called_missing() {
     ctx.provider.delete_mailbox(&at("ADA@example.com")).await.expect("the spelling of the list is found");
     let error = assert_kind(ctx.provider.delete_mailbox(&at("bob@example.com")).await, Kind::NotFound);
     assert_eq!(error.effect, Effect::None);
+}
+
+#[tokio::test]
+async fn a_change_shows_the_address_as_it_is_stored() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    assert_eq!(ctx.create("Ada@example.com").await.address.as_str(), "ada@example.com");
+    let change = MailboxChange { quota: Some(Bytes(1 << 30)), ..MailboxChange::default() };
+    let changed = ctx.provider.update_mailbox(&at("ADA@example.com"), &change).await.expect("it is changed");
+    assert_eq!(changed.address.as_str(), "ada@example.com");
 }
 
 #[tokio::test]

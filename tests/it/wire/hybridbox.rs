@@ -456,39 +456,51 @@ async fn a_refusal_is_put_down_to_an_address_only_where_it_must_be_its_own() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_could_be_anyones_names_nobody() {
+async fn what_a_bulk_answer_leaves_open_is_unknown_and_not_looked_up() {
+    for (body, why, said) in [
+        // Index 1 is ada or bob, and nothing shows which; eve is in neither list.
+        (
+            json!({ "failed": [failed(1, "it is odd")], "created": null }),
+            "whose its refusals are",
+            Some("it is odd (no)"),
+        ),
+        (json!({}), "does not name it", None),
+    ] {
+        let ctx = hybridbox().await;
+        let results = batch(&ctx, body).await;
+        for (result, address) in results.into_iter().zip([ADA, "bob@example.com", "eve@example.com"]) {
+            let error = assert_kind(result, Kind::Unknown);
+            assert_eq!(error.effect, Effect::Unknown);
+            assert!(error.message.starts_with(&format!("{address} may exist or not")), "{error}");
+            assert!(error.message.contains(why), "{error}");
+            assert_eq!(error.provider_message.as_deref(), said);
+        }
+        assert_eq!(ctx.sandbox.take_seen().len(), 1, "the caller looks for many at once");
+    }
+    // A mailbox that was not asked for is nobody's.
     let ctx = hybridbox().await;
-    // Index 1 is ada or bob, and nothing tells which; eve is in neither list.
-    let results = batch(&ctx, json!({ "failed": [failed(1, "it is odd")], "created": null })).await;
-    for (result, address) in results.into_iter().zip([ADA, "bob@example.com", "eve@example.com"]) {
-        let error = assert_kind(result, Kind::Provider);
-        assert!(error.message.starts_with(&format!("{address} was not created, and the answer")), "{error}");
-        assert_eq!(error.provider_message.as_deref(), Some("it is odd (no)"));
+    let mut other = parse(MAILBOX);
+    other["primary_email"] = json!("mallory@example.com");
+    for result in batch(&ctx, json!({ "created": [{ "index": 0, "mailbox": other }] })).await {
+        assert_kind(result, Kind::Unknown);
     }
 }
 
 #[tokio::test]
-async fn what_a_bulk_answer_leaves_out_is_looked_up() {
+async fn an_alias_in_the_way_is_named() {
     let ctx = hybridbox().await;
-    ctx.create("bob@example.com").await;
-    let batch = [ADA, "bob@example.com"].map(|address| ctx.mailbox(address));
-    // The server acts; its answer tells nothing.
-    let answer = Answer::Raw { status: 200, headers: Vec::new(), body: b"{}".to_vec() };
-    ctx.sandbox.fault(Fault::after(Method::POST, "/bulk", answer).times(1));
-    let results = ctx.provider.create_mailboxes(&batch).await.expect("the request goes through");
-    assert_eq!(results[0].as_ref().expect("looking finds it").address, at(ADA));
-    let error = assert_kind(results[1].clone(), Kind::Conflict);
-    assert!(error.message.contains("existed before"), "{error}");
-
+    let refusal = json!({ "code": "address_taken", "message": "the address is taken by an alias" });
+    answer_with(&ctx, Method::POST, "/mailboxes", 409, &refusal.to_string());
+    let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox(ADA)).await, Kind::Conflict);
+    assert!(error.message.contains("is the address of an alias"), "{error}");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("mbx alias delete"), "{error:?}");
     let ctx = hybridbox().await;
-    ctx.sandbox.fault(Fault::instead(Method::GET, "/mailboxes", Answer::status(500)));
-    for result in self::batch(&ctx, json!({})).await {
-        let error = assert_kind(result, Kind::Unknown);
-        assert_eq!(error.effect, Effect::Unknown);
-    }
-    let ctx = hybridbox().await;
-    for result in self::batch(&ctx, json!({})).await {
-        assert_kind(result, Kind::Provider);
+    let taken = "an alias: already exists";
+    let results =
+        batch(&ctx, json!({ "created": [], "failed": [failed(0, taken), failed(1, taken), failed(2, taken)] })).await;
+    for result in results {
+        let error = assert_kind(result, Kind::Conflict);
+        assert!(error.message.contains("is the address of an alias"), "{error}");
     }
 }
 

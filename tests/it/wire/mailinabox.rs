@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use mbx::adapters;
 use mbx::error::{Effect, Kind};
 use mbx::http::Method;
-use mbx::model::{Alias, AliasSource, DnsRecord, Domain, Mailbox, MailboxChange, Quota, Removal, Status};
+use mbx::model::{Alias, AliasSource, Bytes, DnsRecord, Domain, Mailbox, MailboxChange, Quota, Removal, Status};
 use mbx::provider::{Provider, ProviderId, Rules};
 use mbx::sandbox::{Answer, BOX_USER, Fault};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn every_form_of_a_user_is_read() {
         ("old-box", Some(false), None, None),
         ("nulls", None, None, None),
     ];
-    assert_eq!(all.len(), wanted.len(), "what is inactive is no mailbox");
+    assert_eq!(all.len(), wanted.len(), "an inactive entry is a folder that remained");
     for (mailbox, (local, admin, quota, size)) in all.iter().zip(wanted) {
         assert_eq!((mailbox.address.local_part(), mailbox.admin, mailbox.quota), (local, admin, quota));
         assert_eq!(mailbox.extra.get("box_size").and_then(Value::as_str), size);
@@ -216,6 +216,79 @@ async fn aliases_are_read_as_the_box_lists_them() {
     let example = name("example.com");
     let all: Vec<Alias> = ctx.provider.list_aliases(&example).try_collect().await.expect("it is read");
     assert_eq!((all.len(), &all[0].extra["auto"]), (1, &json!(true)));
+}
+
+fn alias(source: &str, target: &str) -> Alias {
+    Alias::to(source.parse().expect("a source"), vec![at(target)])
+}
+
+#[tokio::test]
+async fn an_alias_that_the_box_removes_at_once_was_not_created() {
+    let ctx = context().await;
+    let body = "alias added\nremoved alias postmaster@new.example (was to administrator@box.example.com; domain no \
+                longer used for email)\nweb updated\n";
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/mail/aliases/add", said(body)));
+    let new = alias("Postmaster@new.example", "administrator@box.example.com");
+    let error = assert_kind(ctx.provider.create_alias(&new).await, Kind::Invalid);
+    assert_eq!(error.effect, Effect::None);
+    assert!(error.message.contains("nothing else uses new.example"), "{error}");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("create a mailbox on new.example"), "{error:?}");
+    // What the box removes besides is named with the result.
+    let done = ctx.provider.create_alias(&alias("info@new.example", BOX_USER)).await.expect("it is created");
+    assert_eq!(done.notes, ["the box also removed the alias postmaster@new.example"]);
+    ctx.create("ada@example.com").await;
+    ctx.sandbox.fault(Fault::instead(
+        Method::POST,
+        "/mail/users/remove",
+        said("mail user removed\nremoved alias abuse@example.com (was to administrator@box.example.com; no)\n"),
+    ));
+    let done = ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is removed");
+    assert_eq!(done.notes, ["the box also removed the alias abuse@example.com"]);
+}
+
+#[tokio::test]
+async fn an_alias_that_the_box_makes_itself_is_marked_and_stays() {
+    let ctx = context().await;
+    ctx.create("ada@example.com").await;
+    let domain = name("example.com");
+    let all: Vec<Alias> = ctx.provider.list_aliases(&domain).try_collect().await.expect("they are listed");
+    let abuse = all.iter().find(|alias| alias.source.to_string() == "abuse@example.com").expect("it is listed");
+    assert_eq!((&abuse.status, &abuse.extra["auto"]), (&Status::Other("auto".to_owned()), &json!(true)));
+    // To call it missing would be untrue, and fine with `--if-missing ok`.
+    let error = assert_kind(ctx.provider.delete_alias(&abuse.source).await, Kind::Invalid);
+    assert!(error.message.contains("the box makes it itself"), "{error}");
+    assert_kind(ctx.provider.delete_alias(&"info@example.com".parse().expect("a source")).await, Kind::NotFound);
+
+    let new = alias("Abuse@example.com", BOX_USER);
+    let done = ctx.provider.create_alias(&new).await.expect("it is created");
+    assert_eq!(done.source.to_string(), "abuse@example.com");
+    assert_eq!(done.notes, ["the box also makes abuse@example.com itself; this one takes its mail"]);
+    // A real box may list its own one although the other one takes the mail: what was created cannot be seen then.
+    let own = r#"[{"domain":"example.com","aliases":[{"address":"abuse@example.com","forwards_to":["administrator@box.example.com"],"auto":true}]}]"#;
+    answer_with(&ctx, Method::GET, "/mail/aliases", 200, own);
+    let error = assert_kind(ctx.provider.create_alias(&new).await, Kind::Conflict);
+    assert!(error.message.contains("the box lists its own alias in its place"), "{error}");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("mbx alias delete abuse@example.com"), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_would_lock_the_mailbox_is_refused_before_it_is_sent() {
+    let ctx = context().await;
+    ctx.create("ada@example.com").await;
+    ctx.sandbox.take_seen();
+    let quota = |bytes| MailboxChange { quota: Some(Bytes(bytes)), ..MailboxChange::default() };
+    let most = i64::MAX as u64;
+    let error = assert_kind(ctx.provider.update_mailbox(&at("ada@example.com"), &quota(most + 1)).await, Kind::Invalid);
+    assert!(error.message.contains(&format!("at most {most} bytes")), "{error}");
+    for password in ["é".repeat(256), "a\0bcdefgh".to_owned()] {
+        let error =
+            assert_kind(ctx.provider.set_password(&at("ada@example.com"), &password.into()).await, Kind::Invalid);
+        assert!(error.message.contains("at most 511 bytes") || error.message.contains("NUL"), "{error}");
+    }
+    assert!(ctx.sandbox.take_seen().is_empty());
+    ctx.provider.update_mailbox(&at("ada@example.com"), &quota(most)).await.expect("the largest is taken");
+    let longest = "a".repeat(511);
+    ctx.provider.set_password(&at("ada@example.com"), &longest.into()).await.expect("the longest is taken");
 }
 
 #[tokio::test]

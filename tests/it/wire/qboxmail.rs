@@ -52,7 +52,7 @@ async fn the_documented_domain_is_read() {
         records,
         [
             ("example.test", "v=spf1 include:spf.qboxmail.com mx a -all"),
-            ("qboxmail._domainkey.example.test", "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCB"),
+            ("qboxmail._domainkey.example.test", "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCB"),
         ]
     );
 }
@@ -206,6 +206,41 @@ async fn each_documented_error_has_its_meaning() {
         answer_with(&ctx, Method::POST, "/email_accounts", status, &body.to_string());
         let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, kind);
         assert_eq!((error.provider_message.as_deref(), error.effect), (Some(words), Effect::None));
+    }
+}
+
+#[tokio::test]
+async fn an_alias_in_the_way_is_named() {
+    let ctx = ctx().await;
+    let refusal = json!({ "message": "Validation failed", "errors": [{ "field": "name", "description": "already exists as an alias" }] });
+    answer_with(&ctx, Method::POST, "/email_accounts", 422, &refusal.to_string());
+    let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Conflict);
+    assert!(error.message.contains("is the address of an alias"), "{error}");
+}
+
+#[tokio::test]
+async fn the_dkim_record_is_right_in_either_form_of_its_members() {
+    for (selector, key, wanted) in [
+        ("qbm1", "MIIB", "v=DKIM1; k=rsa; p=MIIB"),
+        ("Qbm1._domainkey", "v=DKIM1; k=rsa; p=MIIB", "v=DKIM1; k=rsa; p=MIIB"),
+        ("qbm1._domainkey.example.com.", " p=MIIB ", "p=MIIB"),
+    ] {
+        let ctx = ctx().await;
+        let domain =
+            changed(DOMAINS, json!({ "name": "example.com", "dkim_selector": selector, "dkim_public_key": key }));
+        answer_with(&ctx, Method::GET, "/api/domains", 200, &domain);
+        let records = ctx.provider.domain_dns(&name("example.com")).await.expect("there are records");
+        let dkim = records.iter().find(|record| record.name.contains("_domainkey")).expect("a DKIM record");
+        assert_eq!((dkim.name.as_str(), dkim.value.as_str()), ("qbm1._domainkey.example.com", wanted));
+    }
+    for (selector, key) in [(json!(""), json!("")), (Value::Null, Value::Null), (json!("qbm1"), json!(""))] {
+        // Without a signature of its own a domain's mail is signed with a shared one.
+        let ctx = ctx().await;
+        let domain =
+            changed(DOMAINS, json!({ "name": "example.com", "dkim_selector": selector, "dkim_public_key": key }));
+        answer_with(&ctx, Method::GET, "/api/domains", 200, &domain);
+        let records = ctx.provider.domain_dns(&name("example.com")).await.expect("there are records");
+        assert_eq!(records.len(), 1, "{records:?}");
     }
 }
 
