@@ -93,7 +93,7 @@ pub struct Survey {
     pub domains: usize,
     /// Everything that is wrong, by line.
     pub troubles: Vec<Trouble>,
-    /// Headings that mean nothing here.
+    /// What is left out: headings that mean nothing here, and catch-alls.
     pub unused: Vec<String>,
     /// Identifies the content.
     pub digest: String,
@@ -135,7 +135,6 @@ impl Input {
         let mut domains = std::collections::HashSet::new();
         let mut count: u64 = 0;
         let mut rows = self.rows()?;
-        let unused = rows.unused.clone();
         for row in &mut rows {
             count += 1;
             match row? {
@@ -156,6 +155,7 @@ impl Input {
                 }
             }
         }
+        let unused = std::mem::take(&mut rows.unused);
         let digest = rows.digest();
         let rows = u32::try_from(count).map_err(|_| {
             Error::new(Kind::Usage, format!("{} has more rows than fit into one run", self.name)).hint("split it")
