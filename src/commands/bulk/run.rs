@@ -303,7 +303,7 @@ fn doing(verb: Verb) -> &'static str {
 /// Takes the passwords out of the file that were certainly not used.
 fn remove_unused(app: &App, path: &Path, Header { run, .. }: &Header) -> Result<()> {
     let unused = Record::settled(&folder(app)?, run, Done::wastes_password)?;
-    if unused.is_empty() { Ok(()) } else { sink::strike(path, &unused) }
+    if unused.is_empty() { Ok(()) } else { sink::remove_unused(path, &unused) }
 }
 
 /// Says what a run came to, with the exit code that tells scripts.
