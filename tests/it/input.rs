@@ -35,7 +35,7 @@ fn refusal(content: &[u8]) -> String {
 }
 
 #[test]
-fn rows_are_told_by_their_lines_whatever_ends_a_line() {
+fn a_row_has_its_line_number_whatever_ends_a_line() {
     let text =
         "address,first_name\n\na@b.example,Ada\nc@b.example,Ben\n\n\n\"d@b.example\",\"O \"\"Dee\"\" D\"\ne@b.example,";
     let rows = [(3, "a@b.example"), (4, "c@b.example"), (7, "d@b.example"), (8, "e@b.example")];
@@ -54,7 +54,7 @@ fn rows_are_told_by_their_lines_whatever_ends_a_line() {
 }
 
 #[test]
-fn a_quote_that_is_left_open_is_told_with_its_line() {
+fn a_quote_that_is_left_open_is_reported_with_its_line() {
     let begin = "address,first_name\na@b.example,Ada\n";
     let open = "people.csv: the record that begins on line 3 has a quote open";
     for (rest, message) in [
@@ -121,7 +121,7 @@ fn what_is_no_such_file_is_refused_with_what_it_is() {
 }
 
 #[test]
-fn every_row_that_makes_no_sense_is_told_and_the_others_are_read() {
+fn every_row_that_cannot_be_used_is_reported_and_the_others_are_read() {
     let control = "it has a line break or another control character; a quote may be left open";
     for (content, troubles) in [
         // Spreadsheets add columns without a name, and rows without a cell.
@@ -154,7 +154,7 @@ fn every_row_that_makes_no_sense_is_told_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn an_open_quote_is_told_before_the_first_request() {
+async fn an_open_quote_is_reported_before_the_first_request() {
     let sandbox = Sandbox::start().await.expect("the sandbox starts");
     let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "litemail");
     let text = "address,first_name\nada@example.com,Ada\nben@example.com,\"Ben\neve@example.com,Eve\n";

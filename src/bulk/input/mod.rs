@@ -58,7 +58,7 @@ pub struct Row {
     pub new: NewMailbox,
 }
 
-/// A row that makes no sense.
+/// A row that cannot be used.
 #[derive(Debug)]
 pub struct Bad {
     /// The address, if that much can be read, with its line.
@@ -127,7 +127,7 @@ impl Input {
     }
 
     /// Reads the whole file and finds everything that is wrong with it; `rules` adds what the provider would refuse. A
-    /// heading that makes no sense is an error of its own.
+    /// heading that cannot be used is an error of its own.
     pub fn survey(&mut self, mut rules: impl FnMut(&mut NewMailbox) -> Vec<Problem>) -> Result<Survey> {
         let mut troubles = Vec::new();
         // Sixteen bytes a row: a hash map of addresses would need ten times as much for a million of them.
@@ -183,7 +183,7 @@ fn short(line: u64) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
-/// Copies what can be read only once into a file that nobody else can open and that goes when the program ends.
+/// Copies what can be read only once into a file that no other user can open and that is gone when the program ends.
 fn spool(mut from: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut from, &mut file)?;

@@ -1,4 +1,4 @@
-//! From records to rows: which cell stands for what, and what makes no sense.
+//! From records to rows: which cell stands for what, and which rows cannot be used.
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ enum Reading {
 }
 
 /// The rows of a file, one after the other. An item is an error when the file cannot be read on, and [`Bad`] when
-/// this one row makes no sense.
+/// this one row cannot be used.
 pub struct Rows {
     reading: Reading,
     name: String,
@@ -46,7 +46,7 @@ pub struct Rows {
 
 /// What a record is.
 enum Found {
-    /// A row, or one that makes no sense.
+    /// A row, or one that cannot be used.
     Row(Result<Row, Bad>),
     /// None of those that the user selects.
     Other,
