@@ -18,13 +18,13 @@ pub struct Sink {
     path: PathBuf,
     file: Arc<File>,
     make: fn() -> SecretString,
-    /// Those of an earlier try: a mailbox that may have been made with one must keep it.
+    /// Those of an earlier try: a mailbox that may have been created with one must keep it.
     known: HashMap<Fingerprint, SecretString>,
     waiting: Vec<u8>,
 }
 
 impl Sink {
-    /// Makes a new file; `make` makes up a password.
+    /// Creates a new file; `make` generates a password.
     pub fn create(path: &Path, make: fn() -> SecretString) -> Result<Self> {
         let failed = |error| unwritable(path, &error);
         let mut file = private().create_new(true).open(path).map_err(failed)?;
@@ -32,7 +32,7 @@ impl Sink {
         Ok(Sink { path: path.to_owned(), file: Arc::new(file), make, known: HashMap::new(), waiting: Vec::new() })
     }
 
-    /// Opens the file of a run that is gone on with. Passwords of rows that are done, `settled` in order, are only kept.
+    /// Opens the file of a run that is resumed. Passwords of rows that are done, `settled` in order, are only kept.
     pub fn reopen(path: &Path, make: fn() -> SecretString, settled: &[Fingerprint]) -> Result<Self> {
         let file = cut(path)?;
         let mut known = HashMap::new();
@@ -46,7 +46,7 @@ impl Sink {
         Ok(Sink { path: path.to_owned(), file: Arc::new(file), make, known, waiting: Vec::new() })
     }
 
-    /// Returns whether an earlier try has made up a password for a mailbox.
+    /// Returns whether an earlier try has generated a password for a mailbox.
     pub fn knows(&self, address: &Address) -> bool {
         self.known.contains_key(&Fingerprint::of(address))
     }
@@ -63,7 +63,7 @@ impl Sink {
         (password, false)
     }
 
-    /// Brings what is waiting to the disk.
+    /// Writes what is waiting to the disk.
     pub async fn flush(&mut self) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
@@ -77,20 +77,20 @@ impl Sink {
     }
 }
 
-/// Takes the passwords out of a file that have become nobody's: those of `gone`, in order.
-pub fn strike(path: &Path, gone: &[Fingerprint]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    // One that was left half written when a run was killed is of no use.
-    let _ = fs::remove_file(&new);
-    // Nor is a last line that found no room: its mailbox was never asked for.
+/// Removes passwords from a file: those of the addresses in `unused`, in order. A password that may be in use must not be
+/// among them.
+pub fn remove_unused(path: &Path, unused: &[Fingerprint]) -> Result<()> {
+    let failed = |error| unwritable(path, &error);
+    // A last line that was not written to its end belongs to a mailbox that was never asked for.
     cut(path)?;
-    let copied = copy_without(path, &new, gone);
-    if copied.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    copied
+    // The new file takes the place of the old one, wherever a link leads.
+    let path = &fs::canonicalize(path).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // It has a name that no other file has, and only its owner can read it. On an error it goes.
+    let mut new = tempfile::Builder::new().prefix(".mbx-").tempfile_in(folder).map_err(failed)?;
+    copy_without(path, &mut new, unused)?;
+    new.as_file().sync_all().map_err(failed)?;
+    new.persist(path).map(drop).map_err(|error| failed(error.error))
 }
 
 /// Opens a file, and cuts off a last line that was not written to its end.
@@ -102,19 +102,17 @@ fn cut(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn copy_without(path: &Path, new: &Path, gone: &[Fingerprint]) -> Result<()> {
-    let failed = |error| unwritable(path, &error);
-    let bad = |error: csv::Error| failed(io::Error::other(error));
-    let mut writer = csv::Writer::from_writer(private().create_new(true).open(new).map_err(failed)?);
-    writer.write_record(["address", "password"]).map_err(bad)?;
+fn copy_without(path: &Path, new: impl Write, unused: &[Fingerprint]) -> Result<()> {
+    let failed = |error: csv::Error| unwritable(path, &io::Error::other(error));
+    let mut writer = csv::Writer::from_writer(new);
+    writer.write_record(["address", "password"]).map_err(failed)?;
     for line in lines(path)? {
         let (address, password) = line?;
-        if gone.binary_search(&Fingerprint::of(&address)).is_err() {
-            writer.write_record([&address.to_string(), password.expose_secret()]).map_err(bad)?;
+        if unused.binary_search(&Fingerprint::of(&address)).is_err() {
+            writer.write_record([&address.to_string(), password.expose_secret()]).map_err(failed)?;
         }
     }
-    let file = writer.into_inner().map_err(|error| failed(io::Error::other(error.to_string())))?;
-    file.sync_all().and_then(|()| fs::rename(new, path)).map_err(failed)
+    writer.flush().map_err(|error| unwritable(path, &error))
 }
 
 fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(Address, SecretString)>>> {
@@ -144,5 +142,39 @@ fn private() -> OpenOptions {
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Refused, format!("cannot write {}: {error}", path.display()))
-        .hint("a password must be there before its mailbox is made: nothing is sent without it")
+        .hint("mbx writes a password before it sends the request, so nothing was sent without one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_not_used_is_removed_and_no_other_file_is_touched() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("PW.csv");
+        let addresses = ["a@b.example", "c@b.example", "d@b.example"].map(|text| Address::parse(text).expect("one"));
+        let mut sink = Sink::create(&path, || "secret".into()).expect("it is new");
+        addresses.iter().for_each(|address| drop(sink.password_for(address)));
+        sink.file.as_ref().write_all(&sink.waiting).expect("it is written");
+        // A file of the user, and a link to the file of passwords.
+        let other = folder.path().join("PW.csv.new");
+        fs::write(&other, "precious").expect("it is written");
+        let link = folder.path().join("link");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&path, &link).expect("it is linked");
+        #[cfg(not(unix))]
+        fs::hard_link(&path, &link).expect("it is linked");
+        remove_unused(&link, &[Fingerprint::of(&addresses[1])]).expect("it is removed");
+        let left = fs::read_to_string(&path).expect("it is there");
+        assert_eq!(left, "address,password\na@b.example,secret\nd@b.example,secret\n");
+        assert_eq!(fs::read_to_string(&other).expect("it is there"), "precious");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+            assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+        }
+    }
 }

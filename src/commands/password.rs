@@ -1,18 +1,22 @@
 //! Where a new password comes from, and where a generated one goes before anything is sent.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
 
 use super::prompt;
 use crate::app::App;
 use crate::config::read_private;
 use crate::error::{Effect, Error, Kind, Result};
-use crate::model::PasswordState;
+use crate::model::{PASSWORD_MAX, PasswordState, password_fault};
 use crate::output::Row;
 
 /// Letters and digits that are not mistaken for each other, and signs that need no quoting anywhere.
@@ -21,8 +25,9 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz2
 /// Twenty characters of six bits each: 120 bits.
 const LENGTH: usize = 20;
 
-/// The longest password taken from a file or standard input, in bytes.
-const LONGEST: u64 = 4096;
+/// How long a command that receives a password may take: long enough to unlock a password store, short enough for a job not
+/// to hang.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Password")]
@@ -36,18 +41,18 @@ pub(crate) struct PasswordArgs {
     /// Read the password from an environment variable
     #[arg(long, value_name = "VARIABLE", group = "password-source")]
     password_env: Option<String>,
-    /// Make up a password
+    /// Generate a password
     #[arg(long, group = "password-source")]
     generate_password: bool,
-    /// Show the password in the result
+    /// Show the password in the result; `-o csv` refuses one that a spreadsheet would run as a formula
     #[arg(long)]
     show_password: bool,
     /// Write the password to a new file that only you can read, before the request is sent
     #[arg(long, value_name = "FILE")]
     password_out: Option<PathBuf>,
-    /// Give the password to a command on its standard input, before the request is sent
-    #[arg(long, value_name = "COMMAND")]
-    password_command: Option<String>,
+    /// Write the password to the standard input of a command, before the request is sent; the command has 30 seconds
+    #[arg(long, value_name = "COMMAND", alias = "password-command")]
+    password_out_command: Option<String>,
 }
 
 /// A new password on its way.
@@ -64,52 +69,55 @@ impl PasswordArgs {
         self.password_stdin || self.password_file.is_some() || self.password_env.is_some() || self.generate_password
     }
 
-    /// Gets the password from its source, asking for it where it is needed and a person is there. Nothing is written
-    /// yet, so that a request which breaks a rule leaves no file behind.
+    /// Gets the password from its source, or asks a person for it where one is needed. Nothing is written yet, so that a
+    /// request which breaks a rule leaves no file behind.
     pub(crate) async fn get(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
+        let secret = self.read(app, needed_for).await?;
+        if let Some(secret) = secret.as_ref().filter(|_| self.show_password && !app.dry_run) {
+            app.out.check_secret(secret)?;
+        }
+        Ok(secret)
+    }
+
+    async fn read(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
         if self.generate_password {
-            if !self.show_password && self.password_out.is_none() && self.password_command.is_none() {
+            if !self.show_password && self.password_out.is_none() && self.password_out_command.is_none() {
                 return Err(Error::new(Kind::Usage, "a generated password must go somewhere")
-                    .hint("add --show-password, --password-out FILE or --password-command COMMAND"));
+                    .hint("add --show-password, --password-out FILE or --password-out-command COMMAND"));
             }
             return Ok(Some(generate()));
         }
         let text = if self.password_stdin {
             let read = prompt::aside(|| {
-                let mut text = String::new();
-                std::io::stdin().take(LONGEST + 1).read_to_string(&mut text).map(|_| text)
+                let mut bytes = Vec::new();
+                std::io::stdin().take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes).map(|_| bytes)
             });
             let failed = |error| Error::new(Kind::Usage, format!("cannot read standard input: {error}"));
-            Some(read.await?.map_err(failed)?)
+            read.await?.map_err(failed)?
         } else if let Some(file) = &self.password_file {
             let file = file.clone();
-            Some(prompt::aside(move || read_private(&file)).await??)
+            prompt::aside(move || read_private(&file)).await??.into_bytes()
         } else if let Some(name) = &self.password_env {
-            let unset =
-                || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set, or is no text"));
-            Some(app.config.env().get(name).ok_or_else(unset)?.to_owned())
+            let unset = || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set"));
+            app.config.env().get(name).ok_or_else(unset)?.as_bytes().to_vec()
         } else {
-            None
+            let Some(whose) = needed_for else { return Ok(None) };
+            // A dry run needs no answer to show what would happen.
+            let asked =
+                if app.dry_run { Some("dry-run-Passw0rd".into()) } else { prompt::new_password(app, whose).await? };
+            let refused = || {
+                let message =
+                    format!("{whose} needs a password, and mbx cannot ask for it: standard input is not a terminal");
+                Error::new(Kind::Refused, message).hint(
+                    "add --generate-password --show-password, --password-stdin, --password-file or --password-env",
+                )
+            };
+            asked.ok_or_else(refused)?.into_bytes()
         };
-        if let Some(text) = text {
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            if line.is_empty() || line.len() as u64 > LONGEST {
-                return Err(Error::new(Kind::Invalid, format!("the password is empty or longer than {LONGEST} bytes")));
-            }
-            return Ok(Some(line.into()));
-        }
-        let Some(whose) = needed_for else { return Ok(None) };
-        // A dry run needs no answer to show what would happen.
-        let asked =
-            if app.dry_run { Some("dry-run-Passw0rd".into()) } else { prompt::new_password(app, whose).await? };
-        asked.map(Some).ok_or_else(|| {
-            Error::new(Kind::Refused, format!("{whose} needs a password, and there is nobody to ask"))
-                .hint("add --generate-password --show-password, --password-stdin, --password-file or --password-env")
-        })
+        one_line(text).map(Some).map_err(|why| Error::new(Kind::Invalid, format!("the password {why}")))
     }
 
-    /// Takes the password to where it shall go; only then may it be sent.
+    /// Writes the password to its file and its command; only then may it be sent.
     pub(crate) async fn deliver(&self, app: &App, secret: SecretString) -> Result<NewPassword> {
         let mut file = None;
         if !app.dry_run {
@@ -117,7 +125,7 @@ impl PasswordArgs {
                 write_new(path, &secret)?;
                 file = Some(path.clone());
             }
-            if let Some(command) = &self.password_command {
+            if let Some(command) = &self.password_out_command {
                 give_to(command, &secret).await.inspect_err(|_| remove(file.as_ref()))?;
             }
         }
@@ -138,7 +146,7 @@ impl NewPassword {
         }
     }
 
-    /// Removes the file again when the password has surely become nobody's.
+    /// Removes the file again when the password was certainly not used.
     pub(crate) fn settle<T>(&self, result: &Result<T>) {
         if result.as_ref().is_err_and(|error| error.effect == Effect::None) {
             remove(self.file.as_ref());
@@ -152,7 +160,7 @@ fn remove(file: Option<&PathBuf>) {
     }
 }
 
-/// Makes up a password with at least one letter and one digit.
+/// Generates a password with at least one letter and one digit.
 pub(crate) fn generate() -> SecretString {
     loop {
         let mut random = [0u8; LENGTH];
@@ -179,29 +187,123 @@ fn write_new(path: &PathBuf, secret: &SecretString) -> Result<()> {
     written.inspect_err(|_| remove(Some(path))).map_err(failed)
 }
 
+/// Takes a password out of what a source gave: one line, with or without its end. The error follows "the password".
+fn one_line(bytes: Vec<u8>) -> Result<SecretString, &'static str> {
+    // A long text may have been cut within a letter.
+    let text = String::from_utf8(bytes).map_err(|error| match error.as_bytes().len() > PASSWORD_MAX {
+        true => "is longer than 4096 bytes",
+        false => "is not valid UTF-8",
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    password_fault(line).map_or(Ok(line.into()), Err)
+}
+
+/// A command that is ended when this is dropped, with whatever it has started where that is possible.
+struct Running {
+    child: Child,
+    /// Its own process group, where it has one.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+impl Running {
+    /// Starts a command whose standard input is a pipe. Its standard output is not used.
+    fn start(program: &str, args: &[String]) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
+        // At a terminal the command stays in our group, which alone may read the terminal and which Ctrl-C ends as a
+        // whole. Elsewhere it has a group of its own, so that we can end whatever it has started.
+        #[cfg(unix)]
+        let has_group = File::open("/dev/tty").is_err();
+        #[cfg(unix)]
+        if has_group {
+            command.process_group(0);
+        }
+        let child = command.spawn()?;
+        Ok(Running {
+            #[cfg(unix)]
+            group: child
+                .id()
+                .filter(|_| has_group)
+                .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)),
+            child,
+        })
+    }
+
+    /// Gives the command a line, and waits until it ends by itself.
+    async fn give(&mut self, line: &str) -> io::Result<ExitStatus> {
+        let mut stdin = self.child.stdin.take().expect("its standard input is a pipe");
+        // A command that does not read its input still speaks with its exit code.
+        let _ = stdin.write_all(line.as_bytes()).await;
+        drop(stdin);
+        let status = self.child.wait().await?;
+        // What it leaves running on purpose, such as an agent, stays.
+        #[cfg(unix)]
+        {
+            self.group = None;
+        }
+        Ok(status)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 async fn give_to(command: &str, secret: &SecretString) -> Result<()> {
     let failed =
         |why: String| Error::new(Kind::Refused, format!("the password command failed: {why}; nothing was sent"));
     let words = shell_words::split(command).map_err(|error| failed(error.to_string()))?;
     let (program, args) = words.split_first().ok_or_else(|| failed("it is empty".to_owned()))?;
-    let mut child = tokio::process::Command::new(program)
-        .args(args)
-        .stdin(Stdio::piped())
-        // Standard output carries results and nothing else.
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let mut stdin = child.stdin.take().expect("its standard input is a pipe");
-    // A command that does not read its input still speaks with its exit code.
-    let _ = stdin.write_all(format!("{}\n", secret.expose_secret()).as_bytes()).await;
-    drop(stdin);
-    let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
-    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+    let mut running = Running::start(program, args).map_err(|error| failed(error.to_string()))?;
+    let line = format!("{}\n", secret.expose_secret());
+    match tokio::time::timeout(COMMAND_TIME, running.give(&line)).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(failed(status.to_string())),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed(format!("it took longer than {} s", COMMAND_TIME.as_secs()))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_one_line_from_every_source() {
+        let long = "x".repeat(PASSWORD_MAX);
+        for (text, expected) in [
+            ("secret", Ok("secret")),
+            ("secret\n", Ok("secret")),
+            ("secret\r\n", Ok("secret")),
+            (" with blanks \n", Ok(" with blanks ")),
+            (&format!("{long}\r\n"), Ok(long.as_str())),
+            ("", Err("is empty")),
+            ("\n", Err("is empty")),
+            ("two\nlines\n", Err("has more than one line")),
+            ("secret\n\n", Err("has more than one line")),
+            ("secret\rmore", Err("has more than one line")),
+            ("se\tcret", Err("has a control character")),
+            ("se\0cret", Err("has a control character")),
+            ("se\u{9b}cret", Err("has a control character")),
+            (&format!("{long}x"), Err("is longer than 4096 bytes")),
+            (&"é".repeat(PASSWORD_MAX), Err("is longer than 4096 bytes")),
+        ] {
+            let found = one_line(text.as_bytes().to_vec());
+            assert_eq!(found.as_ref().map(|found| found.expose_secret()).map_err(|why| *why), expected, "{text:?}");
+        }
+        assert_eq!(one_line(b"\xff".to_vec()).err(), Some("is not valid UTF-8"));
+        assert_eq!(
+            one_line([b'x'; PASSWORD_MAX].into_iter().chain(*b"xx\xff").collect()).err(),
+            Some("is longer than 4096 bytes")
+        );
+    }
 
     #[test]
     fn generated_passwords_are_long_and_differ() {

@@ -2,8 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use secrecy::SecretString;
-
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 
@@ -12,7 +10,8 @@ fn can_ask(app: &App) -> bool {
     !app.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Waits for a person or a pipe in a thread of its own, so that Ctrl-C is heard meanwhile.
+/// Reads what may never come, from a person, a pipe or a slow disk, in a thread of its own: a signal ends the program
+/// meanwhile, and the thread is not waited for.
 pub(crate) async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::select! {
         // Listening begins before the question is seen.
@@ -27,7 +26,7 @@ pub(crate) async fn confirm(app: &App, question: &str) -> Result<()> {
     if app.yes || app.dry_run {
         return Ok(());
     }
-    let refused = || Error::new(Kind::Refused, format!("not done: {question} needs a yes")).hint("add --yes");
+    let refused = || Error::new(Kind::Refused, format!("confirmation needed to {question}")).hint("add --yes");
     if !can_ask(app) {
         return Err(refused());
     }
@@ -43,8 +42,8 @@ pub(crate) async fn confirm(app: &App, question: &str) -> Result<()> {
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(refused()) }
 }
 
-/// Asks for a new password twice, without showing it; nothing when there is nobody to ask.
-pub(crate) async fn new_password(app: &App, whose: &str) -> Result<Option<SecretString>> {
+/// Asks for a new password twice, without showing it; `None` where nobody can be asked.
+pub(crate) async fn new_password(app: &App, whose: &str) -> Result<Option<String>> {
     if !can_ask(app) {
         return Ok(None);
     }
@@ -59,5 +58,5 @@ pub(crate) async fn new_password(app: &App, whose: &str) -> Result<Option<Secret
     if first != ask("Again: ".to_owned()).await? {
         return Err(Error::new(Kind::Invalid, "the two passwords differ"));
     }
-    Ok(Some(first.into()))
+    Ok(Some(first))
 }

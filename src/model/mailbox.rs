@@ -122,6 +122,20 @@ impl MailboxChange {
     }
 }
 
+/// The longest password, in bytes. A provider may have a lower limit.
+pub const PASSWORD_MAX: usize = 4096;
+
+/// Returns why nobody could use a password anywhere, in words that follow "the password"; `None` for a good one.
+pub fn password_fault(text: &str) -> Option<&'static str> {
+    match text {
+        "" => Some("is empty"),
+        text if text.len() > PASSWORD_MAX => Some("is longer than 4096 bytes"),
+        text if text.contains(['\n', '\r']) => Some("has more than one line"),
+        text if text.contains(char::is_control) => Some("has a control character"),
+        _ => None,
+    }
+}
+
 /// What became of something that was to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {

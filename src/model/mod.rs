@@ -15,7 +15,7 @@ pub use address::{Address, AddressError, AliasSource, DomainName};
 pub use alias::Alias;
 pub use credential::{Credential, NewCredential};
 pub use domain::{DnsRecord, Domain, NewDomain};
-pub use mailbox::{Mailbox, MailboxChange, NewMailbox, Removal};
+pub use mailbox::{Mailbox, MailboxChange, NewMailbox, PASSWORD_MAX, Removal, password_fault};
 pub use outcome::{Outcome, PasswordState};
 pub use provider::ProviderId;
 pub use value::{Bytes, Extra, Quota, Stamp, Status};

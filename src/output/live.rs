@@ -100,8 +100,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// An open output of rows that are shown as they happen. When its reader has gone away the rows are dropped: what makes
-/// them goes on.
+/// An open output of rows that are shown as they happen. After its reader has closed the pipe,
+/// rows are dropped, and the work that produces them continues.
 pub struct Live<'a> {
     writer: Option<Writer<'a>>,
 }

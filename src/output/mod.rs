@@ -1,4 +1,5 @@
-//! Where results and messages go, and in which format. Results go to standard output and nothing else does.
+//! Writes results to standard output, in the format that was asked for, and messages to standard error. Whether something
+//! is for people or for programs is decided here: a command never asks for the format.
 
 mod cells;
 mod column;

@@ -1,5 +1,5 @@
-//! How far something has come that takes longer than a second: a line at the bottom of the terminal that goes when it is
-//! done, and never where a program reads.
+//! Progress of what takes longer than a second: a line at the bottom of the terminal that is removed at the end, and that
+//! is never shown where a program reads.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -14,17 +14,17 @@ use super::Out;
 /// What ends sooner than this shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often the line is drawn at least: the time goes on also when nothing comes.
+/// How often the line is drawn at least: the time counts on also when nothing arrives.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The line; it goes when this is dropped.
+/// The line; dropping this removes it.
 pub struct Progress {
     bar: Option<ProgressBar>,
     failed: u64,
 }
 
 impl Out {
-    /// Begins to show how far `what` has come, of so many or of nobody knows how many.
+    /// Begins to show the progress of `what`, of so many or of an unknown number.
     pub fn progress(&self, what: &str, total: Option<u64>) -> Progress {
         if self.quiet || !can_draw() {
             return Progress { bar: None, failed: 0 };
@@ -88,8 +88,8 @@ impl Drop for Progress {
     }
 }
 
-/// Returns true when somebody looks at standard error, and nobody else writes to it: neither traces, nor a program that
-/// reads the results and may show them on the same terminal.
+/// Returns true when standard error is a terminal that nothing else writes to: neither traces, nor a program that reads
+/// the results and may show them there.
 fn can_draw() -> bool {
     let moves_the_cursor = std::env::var_os("TERM").is_some_and(|term| term != "dumb") || cfg!(windows);
     io::stderr().is_terminal() && moves_the_cursor && LevelFilter::current() == LevelFilter::OFF && !is_piped()

@@ -85,7 +85,7 @@ impl Sink {
 
 fn check(result: io::Result<()>) -> Result<()> {
     result.map_err(|error| match error.kind() {
-        // The reader of standard output has had enough, which is no failure.
+        // The reader of standard output has closed it, which is not a failure.
         io::ErrorKind::BrokenPipe => Error::new(Kind::Closed, "the reader of standard output has gone away"),
         _ => Error::new(Kind::Refused, format!("cannot write to standard output: {error}")),
     })

@@ -2,7 +2,9 @@
 
 use mbx::bulk::input::{COLUMNS, Input, LONGEST, Select};
 use mbx::error::Error;
+use mbx::provider::ProviderId;
 use mbx::sandbox::Sandbox;
+use serde_json::{Value, json};
 
 use crate::program::Mbx;
 
@@ -33,7 +35,7 @@ fn refusal(content: &[u8]) -> String {
 }
 
 #[test]
-fn rows_are_told_by_their_lines_whatever_ends_a_line() {
+fn a_row_has_its_line_number_whatever_ends_a_line() {
     let text =
         "address,first_name\n\na@b.example,Ada\nc@b.example,Ben\n\n\n\"d@b.example\",\"O \"\"Dee\"\" D\"\ne@b.example,";
     let rows = [(3, "a@b.example"), (4, "c@b.example"), (7, "d@b.example"), (8, "e@b.example")];
@@ -52,7 +54,7 @@ fn rows_are_told_by_their_lines_whatever_ends_a_line() {
 }
 
 #[test]
-fn a_quote_that_is_left_open_is_told_with_its_line() {
+fn a_quote_that_is_left_open_is_reported_with_its_line() {
     let begin = "address,first_name\na@b.example,Ada\n";
     let open = "people.csv: the record that begins on line 3 has a quote open";
     for (rest, message) in [
@@ -119,7 +121,7 @@ fn what_is_no_such_file_is_refused_with_what_it_is() {
 }
 
 #[test]
-fn every_row_that_makes_no_sense_is_told_and_the_others_are_read() {
+fn every_row_that_cannot_be_used_is_reported_and_the_others_are_read() {
     let control = "it has a line break or another control character; a quote may be left open";
     for (content, troubles) in [
         // Spreadsheets add columns without a name, and rows without a cell.
@@ -152,7 +154,7 @@ fn every_row_that_makes_no_sense_is_told_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn an_open_quote_is_told_before_the_first_request() {
+async fn an_open_quote_is_reported_before_the_first_request() {
     let sandbox = Sandbox::start().await.expect("the sandbox starts");
     let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "litemail");
     let text = "address,first_name\nada@example.com,Ada\nben@example.com,\"Ben\neve@example.com,Eve\n";
@@ -166,4 +168,72 @@ async fn an_open_quote_is_told_before_the_first_request() {
         }
     }
     assert!(sandbox.take_seen().is_empty());
+}
+
+/// Returns what a file can ask for of each listed mailbox.
+async fn listed(mbx: &Mbx) -> Vec<Value> {
+    let list = mbx.run(&["list", "--domain", "example.com", "--sort", "address", "-o", "json"]).await.ok().json();
+    let asked = |row: &Value| {
+        let keys = ["address", "first_name", "last_name", "admin"].map(|key| row[key].clone());
+        json!([keys, row["quota"]["limit"], row["quota"]["unlimited"]])
+    };
+    list.as_array().expect("an array").iter().map(asked).collect()
+}
+
+#[tokio::test]
+async fn what_mbx_lists_it_reads_back_at_every_provider() {
+    for id in ProviderId::ALL {
+        let (first_name, quota) = match id {
+            ProviderId::Hybridbox | ProviderId::Litemail => ("=Ann", ""),
+            ProviderId::Qboxmail => ("=Ann", "8G"),
+            ProviderId::Emboux => ("", "2G"),
+            ProviderId::Mailinabox => ("", "unlimited"),
+        };
+        let last_name = if first_name.is_empty() { "" } else { "'+Zwnj\u{200c}-name" };
+        let people = format!(
+            "address,first_name,last_name,quota,password\n\
+             -ann@example.com,{first_name},{last_name},{quota},\n\
+             ben@example.com,{first_name},{last_name},,\n"
+        );
+        let takes_passwords = !matches!(id, ProviderId::Hybridbox | ProviderId::Litemail);
+        let start = async || {
+            let sandbox = Sandbox::start().await.expect("the sandbox starts");
+            (Mbx::on(&sandbox).env("MBX_PROVIDER", id.as_str()), sandbox)
+        };
+        let (first, _sandbox) = start().await;
+        let create = async |mbx: &Mbx, name: &str, text: &str| {
+            let file = mbx.file(name, text).to_string_lossy().into_owned();
+            let out = mbx.home.path().join(format!("{name}.passwords")).to_string_lossy().into_owned();
+            let mut line = vec!["bulk", "create", &file, "--yes"];
+            if takes_passwords {
+                line.extend(["--generate-password", "--password-out", &out]);
+            }
+            mbx.run(&line).await.ok()
+        };
+        create(&first, "people.csv", &people).await;
+        let before = listed(&first).await;
+        assert_eq!(before.len(), 2, "{id}");
+        assert!(first_name.is_empty() || before[0][0][1] == first_name, "{id}: {before:?}");
+        for format in ["csv", "jsonl"] {
+            let (second, _sandbox) = start().await;
+            let list = first.run(&["list", "--domain", "example.com", "-o", format]).await.ok().stdout;
+            let made = create(&second, format, &list).await;
+            assert_eq!(listed(&second).await, before, "{id} {format}: {list}");
+            // What cannot be used is named.
+            for heading in ["status", "provider", "created_at", "notes"] {
+                assert!(made.stderr.contains(heading), "{id} {format}: {made:?}");
+            }
+            assert!(!made.stderr.contains("quota.limit") && !made.stderr.contains("quota.unlimited"), "{made:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_catch_all_in_a_list_is_left_out_by_name() {
+    let mbx = Mbx::new();
+    let text = "source,targets\n'@example.com,ada@example.com\ninfo@example.com,ada@example.com\n";
+    let file = mbx.file("aliases.csv", text).to_string_lossy().into_owned();
+    let ran = mbx.run(&["bulk", "check", &file, "--map", "address=source"]).await.ok();
+    assert!(ran.stderr.contains("not used: targets, the catch-all @example.com on line 2"), "{ran:?}");
+    assert!(ran.stderr.contains("rows: 1"), "{ran:?}");
 }

@@ -13,6 +13,7 @@ mod input;
 mod layers;
 mod listing;
 mod machine;
+mod passwords;
 mod program;
 mod replay;
 mod sandbox;

@@ -92,7 +92,7 @@ fn ctrl_c_ends_a_question_and_leaves_the_terminal_as_it_was() {
             ("mbx create hello@example.com", "New password for hello@example.com: "),
             ("mbx delete one@full.example", "[y/N] "),
         ] {
-            // The shell goes on after Ctrl-C, so that it can say how the program ended.
+            // The shell continues after Ctrl-C, so that it can say how the program ended.
             let mut terminal = at_a_terminal(&mbx, &format!("trap : INT; echo ready; {line}"));
             terminal.exp_string("ready").expect("it begins");
             terminal.exp_string(question).expect("it asks");

@@ -58,7 +58,7 @@ pub struct Row {
     pub new: NewMailbox,
 }
 
-/// A row that makes no sense.
+/// A row that cannot be used.
 #[derive(Debug)]
 pub struct Bad {
     /// The address, if that much can be read, with its line.
@@ -93,7 +93,7 @@ pub struct Survey {
     pub domains: usize,
     /// Everything that is wrong, by line.
     pub troubles: Vec<Trouble>,
-    /// Headings that mean nothing here.
+    /// What is left out: headings that mean nothing here, and catch-alls.
     pub unused: Vec<String>,
     /// Identifies the content.
     pub digest: String,
@@ -127,7 +127,7 @@ impl Input {
     }
 
     /// Reads the whole file and finds everything that is wrong with it; `rules` adds what the provider would refuse. A
-    /// heading that makes no sense is an error of its own.
+    /// heading that cannot be used is an error of its own.
     pub fn survey(&mut self, mut rules: impl FnMut(&mut NewMailbox) -> Vec<Problem>) -> Result<Survey> {
         let mut troubles = Vec::new();
         // Sixteen bytes a row: a hash map of addresses would need ten times as much for a million of them.
@@ -135,7 +135,6 @@ impl Input {
         let mut domains = std::collections::HashSet::new();
         let mut count: u64 = 0;
         let mut rows = self.rows()?;
-        let unused = rows.unused.clone();
         for row in &mut rows {
             count += 1;
             match row? {
@@ -156,6 +155,7 @@ impl Input {
                 }
             }
         }
+        let unused = std::mem::take(&mut rows.unused);
         let digest = rows.digest();
         let rows = u32::try_from(count).map_err(|_| {
             Error::new(Kind::Usage, format!("{} has more rows than fit into one run", self.name)).hint("split it")
@@ -183,7 +183,7 @@ fn short(line: u64) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
-/// Copies what can be read only once into a file that nobody else can open and that goes when the program ends.
+/// Copies what can be read only once into a file that no other user can open and that is gone when the program ends.
 fn spool(mut from: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut from, &mut file)?;

@@ -154,7 +154,7 @@ impl Csv {
         &self.source
     }
 
-    /// Skips the ends of lines, so that a record is told by the line that it is on.
+    /// Skips the ends of lines, so that the line of a record is the one that it begins on.
     fn skip_empty_lines(&mut self) -> Result<()> {
         loop {
             let rest = self.source.fill()?;

@@ -1,4 +1,4 @@
-//! From records to rows: which cell stands for what, and what makes no sense.
+//! From records to rows: which cell stands for what, and which rows cannot be used.
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -6,7 +6,15 @@ use serde_json::{Map, Value};
 use super::records::{Csv, Lines, Source};
 use super::{Bad, COLUMNS, Mapping, Row, Select, Trouble};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Address, Bytes, NewMailbox};
+use crate::model::{Address, Bytes, DomainName, NewMailbox, PASSWORD_MAX};
+use crate::output::unguard_formula;
+
+/// How `mbx list` calls the columns of a quota: its limit, and whether there is none.
+const LIMIT: &str = "quota.limit";
+const UNLIMITED: &str = "quota.unlimited";
+
+/// How many different things that are left out are named.
+const NAMED: usize = 20;
 
 enum Reading {
     Csv(Box<Csv>),
@@ -14,7 +22,7 @@ enum Reading {
 }
 
 /// The rows of a file, one after the other. An item is an error when the file cannot be read on, and [`Bad`] when
-/// this one row makes no sense.
+/// this one row cannot be used.
 pub struct Rows {
     reading: Reading,
     name: String,
@@ -29,12 +37,22 @@ pub struct Rows {
     seen: u64,
     /// Where in a record each of [`COLUMNS`] stands.
     places: Vec<Option<usize>>,
+    /// Where in a record the cell stands that says that there is no limit.
+    unlimited: Option<usize>,
+    /// What is left out so far: headings, and catch-alls with their lines.
     pub(super) unused: Vec<String>,
     next: u32,
 }
 
-/// What a record comes to; `None` when it does not match what the user selects by.
-type Read = Option<Result<Row, Bad>>;
+/// What a record is.
+enum Found {
+    /// A row, or one that cannot be used.
+    Row(Result<Row, Bad>),
+    /// None of those that the user selects.
+    Other,
+    /// A catch-all of a list that mbx has written; it is not a mailbox.
+    CatchAll(String),
+}
 
 /// Returns what separates the cells: the likeliest of comma, tab and semicolon in the first line.
 fn delimiter(start: &[u8]) -> u8 {
@@ -80,6 +98,7 @@ impl Rows {
             matching: Vec::new(),
             seen: 0,
             places: Vec::new(),
+            unlimited: None,
             unused: Vec::new(),
             next: 0,
         };
@@ -94,9 +113,16 @@ impl Rows {
             self.columns.contains(column)
                 && match self.map.iter().find(|(name, _)| name == column) {
                     Some((_, mapped)) => folded(mapped) == heading,
-                    None => *column == heading,
+                    None => *column == heading || (*column == "quota" && heading == LIMIT),
                 }
         })
+    }
+
+    /// Returns whether a heading says that there is no quota.
+    fn is_unlimited(&self, heading: &str) -> bool {
+        folded(heading) == UNLIMITED
+            && self.columns.contains(&"quota")
+            && self.map.iter().all(|(name, _)| name != "quota")
     }
 
     fn read_head(&mut self) -> Result<()> {
@@ -110,6 +136,7 @@ impl Rows {
         let headings: Vec<String> = csv.cells().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
         let columns: Vec<Option<usize>> = headings.iter().map(|heading| self.column_of(heading)).collect();
         let mut places = vec![None; COLUMNS.len()];
+        let unlimited = headings.iter().position(|heading| self.is_unlimited(heading));
         let mut unused = Vec::new();
         for (heading, (at, column)) in headings.iter().zip(columns.into_iter().enumerate()) {
             match column {
@@ -118,7 +145,7 @@ impl Rows {
                 }
                 Some(column) => places[column] = Some(at),
                 None if self.select.matching.iter().any(|(known, _)| folded(known) == folded(heading)) => {}
-                None if heading.is_empty() => {}
+                None if heading.is_empty() || unlimited == Some(at) => {}
                 None => unused.push(heading.clone()),
             }
         }
@@ -137,7 +164,8 @@ impl Rows {
             return Err(wrong(format!("line {line} has no column `address`: {}", headings.join(", ")))
                 .hint("name the column with --map address=HEADING"));
         }
-        (self.width, self.matching, self.places, self.unused) = (headings.len(), matching, places, unused);
+        (self.width, self.matching, self.places) = (headings.len(), matching, places);
+        (self.unlimited, self.unused) = (unlimited, unused);
         Ok(())
     }
 
@@ -150,7 +178,7 @@ impl Rows {
     }
 
     /// Reads the next record.
-    fn read(&mut self) -> Option<Result<Read>> {
+    fn read(&mut self) -> Option<Result<Found>> {
         match &mut self.reading {
             Reading::Csv(csv) => match csv.read() {
                 Ok(false) => None,
@@ -168,18 +196,18 @@ impl Rows {
         }
     }
 
-    fn of_cells(&self) -> Read {
-        let Reading::Csv(record) = &self.reading else { return None };
+    fn of_cells(&self) -> Found {
+        let Reading::Csv(record) = &self.reading else { return Found::Other };
         let line = record.line();
         let matches =
             |(at, value): &(usize, String)| record.get(*at).is_some_and(|cell| cell.trim_ascii() == value.as_bytes());
         if !self.matching.iter().all(matches) {
-            return None;
+            return Found::Other;
         }
         let trouble = |column: &str, why: String| Trouble { line, column: column.to_owned(), why };
         if record.len() != self.width {
             let why = format!("{} cells where the heading has {}", record.len(), self.width);
-            return Some(Err(trouble("(all)", why).into()));
+            return Found::Row(Err(trouble("(all)", why).into()));
         }
         let mut cells: [Option<&str>; COLUMNS.len()] = [None; COLUMNS.len()];
         let mut troubles = Vec::new();
@@ -188,17 +216,19 @@ impl Rows {
             match std::str::from_utf8(cell) {
                 // A password may be made of blanks, and so it is refused rather than cut.
                 Ok(text) if COLUMNS[column] == "password" => cells[column] = Some(text).filter(|text| !text.is_empty()),
-                Ok(text) => cells[column] = Some(text.trim()).filter(|text| !text.is_empty()),
+                // mbx guards the cells that it writes against spreadsheets, all but passwords.
+                Ok(text) => cells[column] = Some(unguard_formula(text.trim())).filter(|text| !text.is_empty()),
                 Err(_) => troubles.push(trouble(COLUMNS[column], "it is not UTF-8".to_owned())),
             }
         }
-        Some(row_of(line, cells, troubles))
+        let is_unlimited = self.unlimited.and_then(|at| record.get(at)).is_some_and(|cell| cell == b"true");
+        found(line, cells, is_unlimited, troubles)
     }
 
-    fn of_object(&mut self, line: u64, object: Result<Map<String, Value>, Trouble>) -> Read {
+    fn of_object(&mut self, line: u64, object: Result<Map<String, Value>, Trouble>) -> Found {
         let object = match object {
             Ok(object) => object,
-            Err(trouble) => return Some(Err(trouble.into())),
+            Err(trouble) => return Found::Row(Err(trouble.into())),
         };
         let matches = |(heading, value): &(String, String)| {
             let found = object.iter().find(|(key, _)| folded(key) == folded(heading)).map(|(_, found)| found);
@@ -208,15 +238,14 @@ impl Rows {
             })
         };
         if !self.select.matching.iter().all(matches) {
-            return None;
+            return Found::Other;
         }
         let mut cells: [Option<String>; COLUMNS.len()] = Default::default();
+        let mut is_unlimited = false;
         let mut troubles = Vec::new();
         for (key, value) in &object {
             let Some(column) = self.column_of(key) else {
-                if !self.unused.contains(key) && self.unused.len() < 20 {
-                    self.unused.push(key.clone());
-                }
+                self.leave_out(key.clone());
                 continue;
             };
             cells[column] = match value {
@@ -224,14 +253,24 @@ impl Rows {
                 Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
                 Value::Bool(yes) if COLUMNS[column] == "admin" => Some(yes.to_string()),
                 Value::Number(bytes) if COLUMNS[column] == "quota" => Some(bytes.to_string()),
+                Value::Object(quota) if COLUMNS[column] == "quota" => {
+                    is_unlimited = quota.get("unlimited") == Some(&Value::Bool(true));
+                    quota.get("limit").and_then(Value::as_u64).map(|limit| limit.to_string())
+                }
                 _ => {
-                    let why = "it is not a text".to_owned();
+                    let why = "it is not text".to_owned();
                     troubles.push(Trouble { line, column: COLUMNS[column].to_owned(), why });
                     None
                 }
             };
         }
-        Some(row_of(line, cells.each_ref().map(Option::as_deref), troubles))
+        found(line, cells.each_ref().map(Option::as_deref), is_unlimited, troubles)
+    }
+
+    fn leave_out(&mut self, what: String) {
+        if !self.unused.contains(&what) && self.unused.len() < NAMED {
+            self.unused.push(what);
+        }
     }
 }
 
@@ -241,8 +280,12 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let row = match self.read()? {
-                Ok(Some(row)) => row,
-                Ok(None) => continue,
+                Ok(Found::Row(row)) => row,
+                Ok(Found::Other) => continue,
+                Ok(Found::CatchAll(what)) => {
+                    self.leave_out(what);
+                    continue;
+                }
                 Err(error) => return Some(Err(error)),
             };
             self.seen += 1;
@@ -272,13 +315,25 @@ fn parse_object(text: &[u8], line: u64) -> Result<Map<String, Value>, Trouble> {
     })
 }
 
+/// Says what the cells of a record are, in the order of [`COLUMNS`].
+fn found(line: u64, mut cells: [Option<&str>; COLUMNS.len()], is_unlimited: bool, troubles: Vec<Trouble>) -> Found {
+    if let Some(address) = cells[0]
+        && address.strip_prefix('@').is_some_and(|domain| DomainName::parse(domain).is_ok())
+    {
+        return Found::CatchAll(format!("the catch-all {address} on line {line}"));
+    }
+    let quota = &mut cells[3];
+    *quota = quota.or(is_unlimited.then_some("unlimited"));
+    Found::Row(row_of(line, cells, troubles))
+}
+
 /// Builds a row from its cells, in the order of [`COLUMNS`].
 fn row_of(
     line: u64,
     cells @ [address, first_name, last_name, quota, admin, password]: [Option<&str>; COLUMNS.len()],
     mut troubles: Vec<Trouble>,
 ) -> Result<Row, Bad> {
-    let is_told = troubles.iter().any(|trouble| trouble.column == "address");
+    let is_known = troubles.iter().any(|trouble| trouble.column == "address");
     let mut add = |column: &str, why: String| troubles.push(Trouble { line, column: column.to_owned(), why });
     let address = match address.map(Address::parse) {
         Some(Ok(address)) => Some(address),
@@ -287,7 +342,7 @@ fn row_of(
             None
         }
         None => {
-            if !is_told {
+            if !is_known {
                 add("address", "it is empty".to_owned());
             }
             None
@@ -309,6 +364,9 @@ fn row_of(
         {
             add(column, "it has a line break or another control character; a quote may be left open".to_owned());
         }
+    }
+    if password.is_some_and(|password| password.len() > PASSWORD_MAX) {
+        add("password", format!("it is longer than {PASSWORD_MAX} bytes"));
     }
     match address {
         Some(address) if troubles.is_empty() => Ok(Row {

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use self::run::{Again, BulkRow, Start, again, begin, rules};
+use super::prompt::aside;
 use super::{IfMissing, Result};
 use crate::adapters;
 use crate::app::App;
@@ -16,7 +17,9 @@ use crate::bulk::input::{Input, Mapping, Select, Shard, Survey, parse_mapping, p
 use crate::bulk::journal::Line;
 use crate::bulk::record::{self, Lines, Record, State};
 use crate::error::{Error, Kind};
+use crate::model::NewMailbox;
 use crate::output::{Outcome, Row, Source, rows};
+use crate::provider::Problem;
 use crate::provider::case::OnExisting;
 
 #[derive(Debug, Subcommand)]
@@ -74,9 +77,18 @@ impl FileArgs {
         Select { matching: self.matching.clone(), skip: self.skip, limit, shard: self.shard }
     }
 
-    fn open(&self, app: &App, verb: bulk::Verb) -> Result<Input> {
-        Input::open(&self.file, verb.columns(), self.map.clone(), self.select(app))
+    async fn open(&self, app: &App, verb: bulk::Verb) -> Result<Input> {
+        let (file, map, select) = (self.file.clone(), self.map.clone(), self.select(app));
+        aside(move || Input::open(&file, verb.columns(), map, select)).await?
     }
+}
+
+/// Reads a file to its end, and finds everything that is wrong with it.
+async fn survey(
+    mut input: Input,
+    rules: impl FnMut(&mut NewMailbox) -> Vec<Problem> + Send + 'static,
+) -> Result<(Input, Survey)> {
+    aside(move || input.survey(rules).map(|survey| (input, survey))).await?
 }
 
 #[derive(Debug, Args)]
@@ -235,19 +247,15 @@ async fn check(app: &mut App, args: &CheckArgs) -> Result<()> {
         Err(error) if is_named => return Err(error),
         profile => profile.ok(),
     };
-    let mut input = args.file.open(app, args.verb)?;
-    let survey = match &profile {
+    let input = args.file.open(app, args.verb).await?;
+    let (input, survey) = match &profile {
         Some(profile) => {
             let spec = adapters::spec(profile.provider);
-            input.survey(rules(
-                args.verb,
-                spec,
-                profile.allow_unverified.value,
-                args.generate_password,
-                OnExisting::Fail,
-            ))?
+            let allow_unverified = profile.allow_unverified.value;
+            let rules = rules(args.verb, spec, allow_unverified, args.generate_password, OnExisting::Fail);
+            survey(input, rules).await?
         }
-        None => input.survey(|_| Vec::new())?,
+        None => survey(input, |_| Vec::new()).await?,
     };
     let problems = survey
         .troubles

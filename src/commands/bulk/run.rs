@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, tell_unused};
+use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, survey, tell_unused};
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Survey, Trouble};
@@ -16,7 +16,7 @@ use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
 use crate::commands::lists::close;
 use crate::commands::password::generate;
-use crate::commands::prompt::confirm;
+use crate::commands::prompt::{aside, confirm};
 use crate::config::Profile;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Mailbox, NewMailbox};
@@ -71,8 +71,8 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
             );
         }
     }
-    let mut input = file.open(app, verb)?;
-    let survey = input.survey(rules(verb, spec, allow_unverified, *generates, start.on_existing))?;
+    let input = file.open(app, verb).await?;
+    let (input, survey) = survey(input, rules(verb, spec, allow_unverified, *generates, start.on_existing)).await?;
     accept(app, verb, &input, &survey)?;
     if survey.rows == 0 {
         app.out.note(&format!("{} has no rows", input.name));
@@ -303,7 +303,7 @@ fn doing(verb: Verb) -> &'static str {
 /// Takes the passwords out of the file that were certainly not used.
 fn remove_unused(app: &App, path: &Path, Header { run, .. }: &Header) -> Result<()> {
     let unused = Record::settled(&folder(app)?, run, Done::wastes_password)?;
-    if unused.is_empty() { Ok(()) } else { sink::strike(path, &unused) }
+    if unused.is_empty() { Ok(()) } else { sink::remove_unused(path, &unused) }
 }
 
 /// Says what a run came to, with the exit code that tells scripts.
@@ -408,11 +408,11 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
         Some(path) => path.to_string_lossy().into_owned(),
         None => "-".to_owned(),
     };
-    let mut input =
-        Input::open(&path, header.verb.columns(), header.options.map.clone(), header.options.select.clone())?;
+    let (verb, options) = (header.verb, header.options.clone());
+    let input = aside(move || Input::open(&path, verb.columns(), options.map, options.select)).await??;
     let generates = header.options.password_out.is_some();
-    let rules = rules(header.verb, spec, profile.allow_unverified.value, generates, header.options.on_existing);
-    let survey = input.survey(rules)?;
+    let rules = rules(verb, spec, profile.allow_unverified.value, generates, header.options.on_existing);
+    let (input, survey) = survey(input, rules).await?;
     if survey.digest != header.digest {
         return Err(Error::new(
             Kind::Refused,

@@ -273,7 +273,7 @@ async fn half_a_password_is_none() {
     std::fs::write(&path, "address,password\none@example.com,first-1\ntwo@example.com,second-2\nthree@example.com,thi")
         .expect("it is written");
     let [one, two, three] = ["one", "two", "three"].map(|name| at(&format!("{name}@example.com")));
-    sink::strike(&path, &[Fingerprint::of(&one)]).expect("it is written");
+    sink::remove_unused(&path, &[Fingerprint::of(&one)]).expect("it is written");
     let sink = Sink::reopen(&path, made_up, &[]).expect("it opens");
     assert_eq!([one, two, three].map(|address| sink.knows(&address)), [false, true, false]);
 }

@@ -147,7 +147,15 @@ impl Day {
     /// Runs the file and compares what is told with what is there.
     async fn compare(&self, ctx: &Ctx, there: &BTreeSet<String>, poll: Duration) -> Verdict {
         let rig = Rig::new(ctx, &self.file(ctx));
-        let told = rig.run(ctx, Options { on_existing: if self.adopts { OnExisting::Update } else { OnExisting::Keep }, ..options(poll) }).await;
+        let told = rig
+            .run(
+                ctx,
+                Options {
+                    on_existing: if self.adopts { OnExisting::Update } else { OnExisting::Keep },
+                    ..options(poll)
+                },
+            )
+            .await;
         assert!(told.stopped.is_none(), "{:?}", told.stopped);
         assert_eq!(told.rows.len(), self.rows, "every row is told");
         let mut held = BTreeMap::new();

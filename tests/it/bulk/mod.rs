@@ -235,11 +235,8 @@ impl Rig {
         let report = bulk::run(&ctx.provider, io, options, &mut tell).await.expect("it runs");
         drop(journal);
         if let Some(out) = out {
-            sink::strike(
-                out,
-                &Record::settled(folder, run, Done::wastes_password).expect("it is read"),
-            )
-            .expect("it is written");
+            sink::remove_unused(out, &Record::settled(folder, run, Done::wastes_password).expect("it is read"))
+                .expect("it is written");
         }
         Told { stopped: report.stopped, rows, notices: notices.into_inner() }
     }
