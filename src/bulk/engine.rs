@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use super::feed::{Feeder, Item};
 use super::job::{Answered, Job, send};
 use super::journal::{Done, Journal, Line};
-use super::looks::Witnesses;
+use super::looks::{Witnesses, read};
 use super::record::Record;
 use super::{Interrupt, Options, Report, RunIo, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
@@ -49,6 +49,8 @@ pub(super) struct Run<'a> {
     /// Rows that need a look, each not before a time.
     pub(super) looking: Vec<(Timestamp, Job)>,
     pub(super) witnesses: Witnesses,
+    /// When the last look ended, and how long it took.
+    pub(super) last_look: Option<(Timestamp, SignedDuration)>,
     /// Domains on which every further create would fail in the same way.
     closed: HashMap<DomainName, Error>,
     batch: Batch,
@@ -92,6 +94,7 @@ pub async fn run(
         ready: VecDeque::new(),
         looking: Vec::new(),
         witnesses: Witnesses::new(record.into_iter().flat_map(|record| record.created.iter().cloned())),
+        last_look: None,
         closed: HashMap::new(),
         batch: Batch { most, group },
         options,
@@ -115,7 +118,12 @@ fn rules(provider: &Checked, options: &Options) -> Rules {
     if rules.is_costly {
         rules.lag = rules.lag.min(pause * 14);
     }
-    let patience = if rules.is_costly { rules.lag + rules.grace() } else { PATIENCE.min(pause * 60) };
+    let patience = match rules {
+        Rules { is_costly: true, .. } => rules.lag + rules.grace(),
+        // It is sent again at last, which is safe.
+        Rules { refuses_existing: true, .. } => PATIENCE.min(pause * 20) / 3,
+        _ => PATIENCE.min(pause * 60),
+    };
     while rules.patience() < patience {
         rules.looks += 1;
     }
@@ -130,42 +138,51 @@ impl Run<'_> {
         });
         let mut groups = pin!(groups.fuse());
         let mut rows_left = true;
+        let mut under_way = FuturesUnordered::new();
+        // One listing at a time, beside the requests.
+        let mut reading = FuturesUnordered::new();
         loop {
-            let mut under_way = FuturesUnordered::new();
-            loop {
-                while under_way.len() < self.options.concurrency
-                    && let Some(jobs) = self.next_jobs(rows_left)
-                {
-                    let mut request = Box::pin(send(self.provider, jobs));
-                    // It leaves now, before the answers that have come meanwhile are taken in: what they take would add
-                    // to the time of every request, and all would come back at the same time again.
-                    match poll!(&mut request) {
-                        Poll::Ready((jobs, results)) => self.take_all(jobs, results),
-                        Poll::Pending => under_way.push(request),
-                    }
-                    yield_now().await;
+            while under_way.len() < self.options.concurrency
+                && let Some(jobs) = self.next_jobs(rows_left)
+            {
+                let mut request = Box::pin(send(self.provider, jobs));
+                // It leaves now, before the answers that have come meanwhile are taken in: what they take would add
+                // to the time of every request, and all would come back at the same time again.
+                match poll!(&mut request) {
+                    Poll::Ready((jobs, results)) => self.take_all(jobs, results),
+                    Poll::Pending => under_way.push(request),
                 }
-                let wants_rows = rows_left && self.may_send() && self.ready.len() < self.batch.group;
-                if under_way.is_empty() && !wants_rows {
-                    break;
-                }
-                tokio::select! {
-                    Some((jobs, results)) = under_way.next(), if !under_way.is_empty() => self.take_all(jobs, results),
-                    group = groups.next(), if wants_rows => match group {
-                        Some(Ok(items)) => self.ready.extend(items),
-                        Some(Err(error)) => self.stop(error),
-                        None => rows_left = false,
-                    },
-                    error = self.interrupt.wait(), if self.stopped.is_none() => self.stop(error),
-                }
-                if let Some(failure) = self.journal.and_then(Journal::failure) {
-                    self.stop(failure);
+                yield_now().await;
+            }
+            let is_idle = under_way.is_empty() && self.ready.is_empty() && !rows_left;
+            let mut wait = None;
+            if self.stopped.is_some() {
+                // Nothing more is sent, looks included: the resumed run looks. What is under way is waited for.
+                reading.clear();
+            } else if reading.is_empty() {
+                match self.next_look(is_idle) {
+                    Some(looks) => reading.push(read(self.provider, looks)),
+                    None => wait = self.time_to_look(is_idle),
                 }
             }
-            if self.stopped.is_some() || (self.looking.is_empty() && self.ready.is_empty()) {
+            let wants_rows = rows_left && self.may_send() && self.ready.len() < self.batch.group;
+            if under_way.is_empty() && reading.is_empty() && !wants_rows && wait.is_none() {
                 break;
             }
-            self.look_around().await;
+            tokio::select! {
+                Some((jobs, results)) = under_way.next(), if !under_way.is_empty() => self.take_all(jobs, results),
+                Some(looked) = reading.next(), if !reading.is_empty() => self.take_looks(looked).await,
+                group = groups.next(), if wants_rows => match group {
+                    Some(Ok(items)) => self.ready.extend(items),
+                    Some(Err(error)) => self.stop(error),
+                    None => rows_left = false,
+                },
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+                error = self.interrupt.wait(), if self.stopped.is_none() => self.stop(error),
+            }
+            if let Some(failure) = self.journal.and_then(Journal::failure) {
+                self.stop(failure);
+            }
         }
         if let Some(journal) = self.journal {
             let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && !job.case.is_doubted());
@@ -221,6 +238,12 @@ impl Run<'_> {
         jobs.iter_mut().for_each(|job| job.case.send(now));
         if let Some(journal) = self.journal {
             journal.sent(jobs.iter().map(|job| job.row).collect(), now);
+            if let Some(failure) = journal.failure() {
+                // A request that is not written down must not leave.
+                jobs.iter_mut().for_each(|job| job.case.unsend());
+                self.stop(failure);
+                return None;
+            }
         }
         Some(jobs)
     }
@@ -284,6 +307,7 @@ impl Run<'_> {
             Ok(done) => {
                 if job.creates() {
                     self.witnesses.add(&job.new.address, now);
+                    self.witnesses.clock.learn(Job::created_at(&done), now);
                 }
                 job.take(done);
             }

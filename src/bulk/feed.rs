@@ -179,7 +179,10 @@ impl<'a> Feeder<'a> {
     async fn case(&mut self, new: &NewMailbox, state: State) -> Result<Case> {
         let (listed, sent) = state.history();
         let task = self.options.verb.task();
-        if state.is_doubted() {
+        // A power cut may have taken the intent of a row from the journal, but not the password that was made before it.
+        let is_lost = self.record.is_some_and(|record| !record.is_whole)
+            && self.sink.as_ref().is_some_and(|sink| sink.knows(&new.address));
+        if state.is_doubted() || (state == State::Open && is_lost) {
             let mut rules = self.rules;
             // A person wants it tried again, after all that looking could find out.
             rules.is_costly &= !matches!(state, State::Retried(..));

@@ -3,9 +3,9 @@
 use super::Verb;
 use super::journal::{Line, Listed};
 use crate::error::{Error, Result};
-use crate::model::{Mailbox, MailboxChange, NewMailbox, Removal};
+use crate::model::{Mailbox, MailboxChange, NewMailbox, Removal, Stamp};
 use crate::provider::case::{Before, Case, Seen, Task};
-use crate::provider::{Checked, Done, Provider};
+use crate::provider::{Checked, CreationClock, Done, Provider};
 
 /// A row on its way.
 pub(super) struct Job {
@@ -37,6 +37,14 @@ pub(super) enum Answered {
 }
 
 impl Job {
+    /// Returns the mailbox as the provider answered.
+    pub(super) fn created_at(done: &Done<Answered>) -> Option<&Stamp> {
+        match &done.value {
+            Answered::Mailbox(mailbox) => mailbox.created_at.as_ref(),
+            Answered::Nothing | Answered::Removed(_) => None,
+        }
+    }
+
     /// Returns whether its next request creates a mailbox.
     pub(super) fn creates(&self) -> bool {
         self.case.task() == Task::Create
@@ -65,7 +73,7 @@ impl Job {
 
     /// Takes in a mailbox that a listing shows, and returns it as evidence. Where the listing leaves out the quota that
     /// is asked for, the mailbox is read.
-    pub(super) async fn see(&mut self, provider: &Checked, mut mailbox: Mailbox) -> Seen {
+    pub(super) async fn see(&mut self, provider: &Checked, mut mailbox: Mailbox, clock: &CreationClock) -> Seen {
         let wanted = self.wanted();
         if wanted.quota.is_some()
             && mailbox.quota.is_none()
@@ -73,7 +81,7 @@ impl Job {
         {
             mailbox = read;
         }
-        let seen = provider.seen(&self.case, &mailbox, &wanted, self.mailbox.as_deref());
+        let seen = provider.seen(&self.case, &mailbox, &wanted, self.mailbox.as_deref(), clock);
         if self.case.task() != Task::Delete || self.mailbox.is_none() {
             self.mailbox = Some(Box::new(mailbox));
         }

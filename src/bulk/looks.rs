@@ -8,14 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::engine::Run;
 use super::job::Job;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http;
-use crate::model::{Address, DomainName};
-use crate::provider::Provider;
+use crate::model::{Address, DomainName, Mailbox};
 use crate::provider::case::{Event, Found, Look, Rules, Step};
+use crate::provider::{Checked, CreationClock, Provider};
 
-/// From how long on people are told what is waited for.
+/// From how long on a pause is explained.
 const LONG: SignedDuration = SignedDuration::from_secs(10);
+
+/// While requests are sent, looks take one part of so many of the time.
+const PAUSES: i32 = 10;
 
 /// Domains in one wave, from which one listing of everything is cheaper.
 const DOMAINS: usize = 20;
@@ -30,12 +33,14 @@ pub(super) struct Witnesses {
     created: VecDeque<(Address, Timestamp)>,
     /// The shortest time in which one was seen to be listed: the provider lists no later than that.
     lag: Option<SignedDuration>,
+    /// What the creation times of such mailboxes say of the provider's clock.
+    pub(super) clock: CreationClock,
 }
 
 impl Witnesses {
     /// Begins with what an earlier part of the run has created.
     pub(super) fn new(created: impl IntoIterator<Item = (Address, Timestamp)>) -> Self {
-        Witnesses { created: created.into_iter().take(WITNESSES).collect(), lag: None }
+        Witnesses { created: created.into_iter().take(WITNESSES).collect(), ..Witnesses::default() }
     }
 
     /// Adds a mailbox whose creation was answered at this time.
@@ -62,95 +67,111 @@ impl Witnesses {
     }
 }
 
-/// What one listing showed.
-struct Listed {
+/// Rows that one listing is read for.
+pub(super) struct Looks {
+    domain: Option<DomainName>,
+    open: HashMap<Address, Job>,
+    witnesses: HashMap<Address, Timestamp>,
+    /// Those that wait for a listing of their own, after this one.
+    others: Vec<(Timestamp, Job)>,
+}
+
+/// What a listing showed.
+pub(super) struct Looked {
+    looks: Looks,
+    found: Vec<(Job, Mailbox)>,
     /// When it began.
     at: Timestamp,
-    /// The newest witness that it showed.
-    newest: Option<Timestamp>,
+    /// The witnesses that it showed.
+    shown: Vec<(Timestamp, Mailbox)>,
     /// Whether it was read to its end.
     is_complete: bool,
 }
 
+/// Reads the listing that rows wait for.
+pub(super) async fn read(provider: &Checked, mut looks: Looks) -> Looked {
+    let at = http::now();
+    let (mut found, mut shown) = (Vec::new(), Vec::new());
+    let result: Result<()> = async {
+        let mut listing = provider.list_mailboxes(looks.domain.as_ref());
+        while let Some(mailbox) = listing.try_next().await? {
+            if let Some(time) = looks.witnesses.get(&mailbox.address) {
+                shown.push((*time, mailbox.clone()));
+            }
+            if let Some(job) = looks.open.remove(&mailbox.address) {
+                found.push((job, mailbox));
+            }
+        }
+        Ok(())
+    }
+    .await;
+    Looked { looks, found, at, shown, is_complete: result.is_ok() }
+}
+
 impl Run<'_> {
-    /// Looks for the rows whose time has come, waiting for the first of them.
-    pub(super) async fn look_around(&mut self) {
-        let Some(first) = self.looking.iter().map(|(not_before, _)| *not_before).min() else { return };
-        let wait = first.duration_since(http::now());
-        if wait >= LONG {
-            let (count, seconds) = (self.looking.len(), wait.as_secs());
+    /// Returns how long to wait for the next look, where rows wait for one.
+    pub(super) fn time_to_look(&self, is_idle: bool) -> Option<Duration> {
+        let first = self.looking.iter().map(|(not_before, _)| *not_before).min()?;
+        let quiet = self.last_look.filter(|_| !is_idle).map(|(ended, took)| ended + took * PAUSES);
+        let next = quiet.map_or(first, |quiet| first.max(quiet));
+        Some(Duration::try_from(next.duration_since(http::now())).unwrap_or_default())
+    }
+
+    /// Returns the next listing to read, if it is time for one. While requests are sent, a look waits until it costs
+    /// little beside them; when nothing else is left to do, `is_idle`, it waits only for the first row's time.
+    pub(super) fn next_look(&mut self, is_idle: bool) -> Option<Looks> {
+        let now = http::now();
+        let first = self.looking.iter().map(|(not_before, _)| *not_before).min()?;
+        if is_idle && first.duration_since(now) >= LONG {
+            let (count, seconds) = (self.looking.len(), first.duration_since(now).as_secs());
             (self.notice)(&format!("answers were lost ({count}); the next look for what they did is in {seconds} s"));
         }
-        if let Ok(wait) = Duration::try_from(wait) {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                error = self.interrupt.wait() => return self.stop(error),
-            }
+        let is_quiet = self.last_look.is_some_and(|(ended, took)| now < ended + took * PAUSES);
+        // What a mailbox of this run is needed for, a row that waits must not be judged without.
+        let is_early = self.witnesses.created.is_empty();
+        if first > now || ((is_quiet || is_early) && !is_idle) {
+            return None;
         }
         // Rows whose time comes within the time that a look takes need none of their own.
-        let now = http::now() + SignedDuration::from_millis(20);
-        let (due, later) = std::mem::take(&mut self.looking).into_iter().partition(|(at, _)| *at <= now);
+        let soon = now + SignedDuration::from_millis(20);
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.looking).into_iter().partition(|(at, _)| *at <= soon);
         self.looking = later;
-        let due: Vec<(Timestamp, Job)> = due;
         let domains: HashSet<_> = due.iter().map(|(_, job)| job.new.address.domain().clone()).collect();
-        let mut by_domain: HashMap<Option<DomainName>, HashMap<Address, Job>> = HashMap::new();
-        for (_, job) in due {
-            let key = (domains.len() <= DOMAINS).then(|| job.new.address.domain().clone());
-            by_domain.entry(key).or_default().insert(job.new.address.clone(), job);
+        let domain = domains.iter().min().filter(|_| domains.len() <= DOMAINS).cloned();
+        let fits = |job: &Job| domain.as_ref().is_none_or(|domain| job.new.address.domain() == domain);
+        let (due, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, job)| fits(job));
+        let open = due.into_iter().map(|(_, job)| (job.new.address.clone(), job)).collect();
+        Some(Looks { domain, open, witnesses: self.witnesses.times(), others })
+    }
+
+    /// Takes in what a listing showed.
+    pub(super) async fn take_looks(&mut self, looked: Looked) {
+        let Looked { looks, found, at, shown, is_complete } = looked;
+        self.looking.extend(looks.others);
+        for (time, mailbox) in &shown {
+            self.witnesses.clock.learn(mailbox.created_at.as_ref(), *time);
         }
-        for (domain, mut open) in by_domain {
-            if self.stopped.is_some() {
-                // Nothing more is sent, looks included: the resumed run looks.
-                return self.looking.extend(open.into_values().map(|job| (now, job)));
-            }
-            let provider = self.provider;
-            let times = self.witnesses.times();
-            let interrupt = self.interrupt;
-            let listed = tokio::select! {
-                listed = list(provider, domain.as_ref(), &times, &mut open) => listed,
-                error = interrupt.wait() => return self.stop(error),
-            };
-            let (found, Listed { at, newest, is_complete }) = listed;
-            // Where orders are carried out in an order of their own, one that shows proves nothing about another.
-            let lags = provider.spec().rules.listing_lags;
-            let as_of = if lags { None } else { self.witnesses.as_of(at, newest, &self.rules) };
-            for (mut job, mailbox) in found {
-                let seen = job.see(provider, mailbox).await;
-                self.looked(job, Look { at, as_of, found: Found::There(seen) });
-            }
-            let found = if is_complete { Found::Missing } else { Found::Incomplete };
-            let mut missing: Vec<_> = open.into_values().collect();
-            missing.sort_by_key(|job| job.row);
-            missing.into_iter().for_each(|job| self.looked(job, Look { at, as_of, found }));
+        // Where orders are carried out in an order of their own, one that shows proves nothing about another.
+        let lags = self.provider.spec().rules.listing_lags;
+        let newest = shown.iter().map(|(time, _)| *time).max();
+        let as_of = if lags { None } else { self.witnesses.as_of(at, newest, &self.rules) };
+        for (mut job, mailbox) in found {
+            let seen = job.see(self.provider, mailbox, &self.witnesses.clock).await;
+            self.looked(job, Look { at, as_of, found: Found::There(seen) });
         }
+        let found = if is_complete { Found::Missing } else { Found::Incomplete };
+        let mut missing: Vec<_> = looks.open.into_values().collect();
+        missing.sort_by_key(|job| job.row);
+        missing.into_iter().for_each(|job| self.looked(job, Look { at, as_of, found }));
+        let now = http::now();
+        self.last_look = Some((now, now.duration_since(at)));
     }
 
     fn looked(&mut self, mut job: Job, look: Look) {
         let step = job.case.on(Event::Looked(look));
         self.step(job, step);
     }
-}
-
-/// Reads a listing and takes out of `open` what it shows.
-async fn list(
-    provider: &crate::provider::Checked,
-    domain: Option<&DomainName>,
-    witnesses: &HashMap<Address, Timestamp>,
-    open: &mut HashMap<Address, Job>,
-) -> (Vec<(Job, crate::model::Mailbox)>, Listed) {
-    let (at, mut newest, mut found) = (http::now(), None, Vec::new());
-    let mut listing = provider.list_mailboxes(domain);
-    let read = async {
-        while let Some(mailbox) = listing.try_next().await? {
-            newest = newest.max(witnesses.get(&mailbox.address).copied());
-            if let Some(job) = open.remove(&mailbox.address) {
-                found.push((job, mailbox));
-            }
-        }
-        Ok::<_, Error>(())
-    };
-    let result: Result<()> = read.await;
-    (found, Listed { at, newest, is_complete: result.is_ok() })
 }
 
 impl Run<'_> {

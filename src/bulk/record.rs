@@ -88,6 +88,8 @@ pub struct Record {
     rows: Vec<State>,
     /// Whether all rows have been worked on.
     pub ended: bool,
+    /// Whether all that the journal's last process wrote is certainly there: the machine has not been stopped since.
+    pub is_whole: bool,
     /// Some of the mailboxes that were created last, with the time before which their requests left.
     pub created: Vec<(Address, jiff::Timestamp)>,
 }
@@ -145,7 +147,7 @@ impl Record {
                 Line::Ended { .. } => ended = true,
             }
         }
-        Ok(Record { header, rows, ended, created: created.into() })
+        Ok(Record { header, rows, ended, is_whole, created: created.into() })
     }
 
     /// Returns how far a row has come.

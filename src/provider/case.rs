@@ -27,8 +27,9 @@
 //! |---|---|
 //! | the listing is proven to be newer than the loss ([`Look::as_of`]) | it was not made: it is sent again |
 //! | the loss is longer ago than any listing lags | it was not made: it is sent again, or `failed` where a second order costs money |
-//! | the provider refuses a second one, and two looks did not show it | it is sent again, since that cannot make two |
-//! | none of these | another look, later each time; at last `unknown` |
+//! | none of these | another look, later each time |
+//! | no look showed it, and the provider documents that it refuses a second one | it is sent again: that cannot make two |
+//! | no look showed it, otherwise | `unknown` |
 //!
 //! | a conflict in reply to a repeat | a look decides as above; what is never shown stays `unknown` |
 //! |---|---|
@@ -301,6 +302,8 @@ pub struct Case {
     before: Before,
     /// When the first request left that may have taken effect.
     sent: Option<Timestamp>,
+    /// When the last request left.
+    last_sent: Timestamp,
     /// When an answer was last lost.
     lost: Timestamp,
     doubt: Doubt,
@@ -321,6 +324,7 @@ impl Case {
             rules,
             before: Before::NotKnown,
             sent: None,
+            last_sent: Timestamp::UNIX_EPOCH,
             lost: Timestamp::UNIX_EPOCH,
             doubt: Doubt::None,
             is_resumed: false,
@@ -387,12 +391,21 @@ impl Case {
         self.before = before;
     }
 
-    /// Returns the first step: a look, where the thing can be looked up, or the request.
+    /// Returns the first step of a case whose thing was looked for by somebody else, as far as that was possible.
     pub fn begin(&self, now: Timestamp) -> Step {
         match self.task {
             _ if self.is_doubted() => self.first_look(),
-            Task::Create | Task::Delete if self.rules.can_look && self.before == Before::NotKnown => Step::Look(now),
+            Task::Create if self.before == Before::Yes && self.rules.can_look => Step::Look(now),
             _ => Step::Send,
+        }
+    }
+
+    /// Returns the first step of a case that looks for itself: a look before a create or a delete, so that what was there
+    /// before is known when an answer is lost.
+    pub fn begin_with_look(&self, now: Timestamp) -> Step {
+        match self.task {
+            Task::Create | Task::Delete if self.rules.can_look && !self.is_doubted() => Step::Look(now),
+            _ => self.begin(now),
         }
     }
 
@@ -406,6 +419,7 @@ impl Case {
     /// Says that the request leaves at this time.
     pub fn send(&mut self, at: Timestamp) {
         self.attempts += 1;
+        self.last_sent = at;
         self.sent.get_or_insert(at);
     }
 
@@ -483,7 +497,7 @@ impl Case {
                 match self.rules.on_existing {
                     OnExisting::Keep | OnExisting::Update if self.rules.can_look => {
                         self.is_confirming = true;
-                        Step::Look(self.sent.unwrap_or(self.lost))
+                        Step::Look(self.last_sent)
                     }
                     _ => self.finish(Outcome::Exists, Why::Answered),
                 }
@@ -505,7 +519,7 @@ impl Case {
     /// Looks after a repeat was answered in a way that may come of the first request.
     fn doubt_again(&mut self, doubt: Doubt) -> Step {
         (self.doubt, self.looks) = (doubt, 0);
-        if self.rules.can_look { Step::Look(self.lost) } else { self.unknown(Why::CannotLook) }
+        if self.rules.can_look { Step::Look(self.last_sent) } else { self.unknown(Why::CannotLook) }
     }
 
     /// Takes in a look before anything was sent, or one that confirms a conflict.
@@ -516,8 +530,19 @@ impl Case {
                 self.before = Before::Yes;
                 self.exists(seen)
             }
-            (Task::Create, Found::Missing) if is_confirming => self.finish(Outcome::Failed, Why::HeldOtherwise),
-            (Task::Create, Found::Incomplete) if is_confirming => self.finish(Outcome::Exists, Why::Answered),
+            // A listing may lag behind the refusal; where it does so by the provider's own account, the refusal counts.
+            (Task::Create, Found::Missing) if is_confirming && !self.rules.is_costly => {
+                self.looks += 1;
+                if self.looks < self.rules.looks {
+                    self.is_confirming = true;
+                    return Step::Look(self.last_doubt() + self.rules.wait(self.looks));
+                }
+                self.finish(Outcome::Failed, Why::HeldOtherwise)
+            }
+            (Task::Create, Found::Missing | Found::Incomplete) if is_confirming => match self.rules.on_existing {
+                OnExisting::Update => self.become_task(Task::Update),
+                OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Answered),
+            },
             (Task::Update, Found::There(Seen { fits: true, .. })) => self.finish(Outcome::Unchanged, Why::Shown),
             (_, Found::There(_)) => {
                 self.before = Before::Yes;
@@ -593,21 +618,26 @@ impl Case {
         }
     }
 
+    /// Returns the time that a look must be newer than: an answer may say more than the loss before it.
+    fn last_doubt(&self) -> Timestamp {
+        self.lost.max(self.last_sent)
+    }
+
     /// Says what proves that a complete listing lacks the thing because it is not there: that it is newer than the loss,
     /// or that the loss is long ago.
     fn absence(&self, look: Look) -> (bool, bool) {
-        let quiet = self.lost + self.rules.grace();
+        let quiet = self.last_doubt() + self.rules.grace();
         let is_newer = look.as_of.is_some_and(|as_of| as_of >= quiet);
         (is_newer, !self.rules.lag.is_zero() && look.at >= quiet + self.rules.lag)
     }
 
     /// Looks once more, or sends again where that cannot make two, or gives up.
     fn look_again(&mut self, why: Why) -> Step {
-        if self.doubt == Doubt::Lost && self.rules.refuses_existing && self.looks >= 2 && self.may_send() {
-            return Step::Send;
-        }
         if self.looks < self.rules.looks {
-            return Step::Look(self.lost + self.rules.wait(self.looks));
+            return Step::Look(self.last_doubt() + self.rules.wait(self.looks));
+        }
+        if self.doubt == Doubt::Lost && self.rules.refuses_existing && self.may_send() {
+            return Step::Send;
         }
         self.unknown(why)
     }

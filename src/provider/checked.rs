@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::case::{Case, LAG, Made, OnExisting, Rules, Seen};
-use super::drive;
+use super::drive::{self, CreationClock};
 use super::{Done, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed, words};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{self, Http};
@@ -237,9 +237,16 @@ impl Checked {
     }
 
     /// Returns what a look shows of a mailbox, as evidence for a case that asks for `change`.
-    pub fn seen(&self, case: &Case, mailbox: &Mailbox, change: &MailboxChange, known: Option<&Mailbox>) -> Seen {
+    pub fn seen(
+        &self,
+        case: &Case,
+        mailbox: &Mailbox,
+        change: &MailboxChange,
+        known: Option<&Mailbox>,
+        clock: &CreationClock,
+    ) -> Seen {
         Seen {
-            made: self.made(case, mailbox.created_at.as_ref()),
+            made: self.made(case, mailbox.created_at.as_ref(), clock),
             fits: change.is_met_by(mailbox),
             same: known.is_none_or(|known| {
                 let differs = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
@@ -249,10 +256,11 @@ impl Checked {
         }
     }
 
-    pub(super) fn made(&self, case: &Case, created: Option<&Stamp>) -> Made {
+    pub(super) fn made(&self, case: &Case, created: Option<&Stamp>, clock: &CreationClock) -> Made {
+        // Where it is not known when the request left, no creation time decides.
+        let Some(sent) = case.sent() else { return Made::Untold };
         let now = http::now();
-        let sent = case.sent().unwrap_or(now);
-        drive::made(created, (sent, case.lost().unwrap_or(now), now), self.http.server_clock())
+        drive::made(created, (sent, case.lost().unwrap_or(now), now), self.http.server_clock(), clock)
     }
 }
 

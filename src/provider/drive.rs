@@ -15,6 +15,12 @@ use crate::model::{Outcome, PasswordState, Stamp};
 /// How far apart two clocks may be, one that is wrong by an hour and one on summer time.
 const CLOCKS: SignedDuration = SignedDuration::from_hours(2);
 
+/// How far apart two times of one clock may be that was compared with ours.
+const COMPARED: SignedDuration = SignedDuration::from_mins(1);
+
+/// How much creation times may differ for a provider's clock to count as compared with ours.
+const JITTER: SignedDuration = SignedDuration::from_secs(10);
+
 /// The zones of the world: a time without one may be off by as much.
 const ZONES: SignedDuration = SignedDuration::from_hours(14);
 
@@ -46,32 +52,61 @@ pub fn event_of<T>(result: &Result<T>, at: Timestamp) -> Event {
     }
 }
 
-/// Compares a creation time with a request that left at `sent` and whose answer was lost at `lost`. `clock` is how far
-/// the server's clock is ahead of ours, at least and at most.
+/// What is known of the clock that a provider's creation times come from: how far it is ahead of ours.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CreationClock {
+    /// At least and at most, over all mailboxes whose creation this run knows the time of.
+    range: Option<(SignedDuration, SignedDuration)>,
+}
+
+impl CreationClock {
+    /// Compares the creation time of a mailbox with the time at which this run had it created.
+    pub fn learn(&mut self, created: Option<&Stamp>, at: Timestamp) {
+        let Some((time, _)) = created.and_then(time_of) else { return };
+        let ahead = time.duration_since(at);
+        let (least, most) = self.range.unwrap_or((ahead, ahead));
+        self.range = Some((least.min(ahead), most.max(ahead)));
+    }
+
+    /// Returns how far the clock is ahead of ours, if all that it showed agrees.
+    fn ahead(&self) -> Option<(SignedDuration, SignedDuration)> {
+        self.range.filter(|(least, most)| *most - *least <= JITTER)
+    }
+}
+
+/// Returns a creation time, and how far it may be off because it names no zone. A date alone is no time.
+fn time_of(stamp: &Stamp) -> Option<(Timestamp, SignedDuration)> {
+    if let Some(instant) = stamp.instant() {
+        return Some((instant, SignedDuration::ZERO));
+    }
+    let seconds = stamp.sort_key().filter(|_| stamp.as_str().contains(':'))?;
+    Some((Timestamp::from_second(seconds).ok()?, ZONES))
+}
+
+/// Compares a creation time with a request that left at `sent` and whose answer was lost at `lost`. `date` is how far the
+/// server's Date header is ahead of our clock, at least and at most.
 pub(super) fn made(
     created: Option<&Stamp>,
     (sent, lost, now): (Timestamp, Timestamp, Timestamp),
-    clock: Option<(SignedDuration, SignedDuration)>,
+    date: Option<(SignedDuration, SignedDuration)>,
+    clock: &CreationClock,
 ) -> Made {
-    let Some(created) = created else { return Made::Untold };
-    let (time, zones) = match (created.instant(), created.sort_key()) {
-        (Some(instant), _) => (instant, SignedDuration::ZERO),
-        (None, Some(seconds)) => match Timestamp::from_second(seconds) {
-            Ok(time) => (time, ZONES),
-            Err(_) => return Made::Untold,
-        },
-        (None, None) => return Made::Untold,
+    let Some((time, zones)) = created.and_then(time_of) else { return Made::Untold };
+    // A clock that was compared with ours needs no zone, and no Date header.
+    let (zones, margin, ahead) = match clock.ahead() {
+        Some(ahead) => (SignedDuration::ZERO, COMPARED, Some(ahead)),
+        None => (zones, CLOCKS, date),
     };
-    let (least, most) = clock.unwrap_or_default();
+    let (least, most) = ahead.unwrap_or_default();
     let earlier = |at: Timestamp, by: SignedDuration| time.duration_since(at) < -by;
     let later = |at: Timestamp, by: SignedDuration| time.duration_since(at) > by;
-    if earlier(sent, zones + CLOCKS - least) {
+    if earlier(sent, zones + margin - least) {
         Made::Before
     } else if later(now, zones + EDGE + most) {
         Made::Untold
-    } else if later(lost, zones + CLOCKS + LATE + most) {
+    } else if later(lost, zones + margin + LATE + most) {
         Made::After
-    } else if clock.is_none() || !zones.is_zero() {
+    } else if ahead.is_none() || !zones.is_zero() {
         Made::Untold
     } else if !earlier(sent, EDGE - least) && !later(lost, LATE + most) {
         Made::During
@@ -112,7 +147,7 @@ impl Checked {
         let (name, op) = request.subject();
         let mut shown = None;
         let mut answer: Option<Result<Done<R::Thing>>> = None;
-        let mut step = case.begin(http::now());
+        let mut step = case.begin_with_look(http::now());
         let verdict = loop {
             step = match step {
                 Step::Finish(verdict) => break verdict,

@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use secrecy::SecretString;
 
 use super::case::{Case, OnExisting, Rules, Seen, Task};
-use super::drive::{Request, Settled};
+use super::drive::{CreationClock, Request, Settled};
 use super::{Checked, Done, Op};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Alias, AliasSource, Domain, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal};
@@ -124,11 +124,11 @@ impl Request for Create<'_> {
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Mailbox)>> {
         let Some(mailbox) = found(self.checked.inner.get_mailbox(&self.new.address).await)? else { return Ok(None) };
         let change = match case.on_existing() {
-            // One that exists is changed to all that is asked for; a new one may lack only what takes a second request.
-            OnExisting::Update if !case.is_doubted() => self.new.as_change(),
+            // One that exists is changed to all that is asked for; a new one lacks only what takes a second request.
+            OnExisting::Update => self.new.as_change(),
             _ => self.new.extras(),
         };
-        Ok(Some((self.checked.seen(case, &mailbox, &change, None), mailbox)))
+        Ok(Some((self.checked.seen(case, &mailbox, &change, None, &CreationClock::default()), mailbox)))
     }
 
     async fn send(&self, task: Task) -> Result<Done<Mailbox>> {
@@ -160,7 +160,7 @@ impl Request for Update<'_> {
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Mailbox)>> {
         let Some(mailbox) = found(self.checked.inner.get_mailbox(self.address).await)? else { return Ok(None) };
-        Ok(Some((self.checked.seen(case, &mailbox, self.change, None), mailbox)))
+        Ok(Some((self.checked.seen(case, &mailbox, self.change, None, &CreationClock::default()), mailbox)))
     }
 
     async fn send(&self, _: Task) -> Result<Done<Mailbox>> {
@@ -216,7 +216,8 @@ impl Request for Delete<'_> {
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Removal)>> {
         let Some(mailbox) = found(self.checked.inner.get_mailbox(self.address).await)? else { return Ok(None) };
         let mut before = self.before.lock().expect("no code panics while it holds this lock");
-        let seen = self.checked.seen(case, &mailbox, &MailboxChange::default(), before.as_ref());
+        let seen =
+            self.checked.seen(case, &mailbox, &MailboxChange::default(), before.as_ref(), &CreationClock::default());
         before.get_or_insert(mailbox);
         let removal = match seen.ending {
             true => Removal::Scheduled { on: None, note: "the provider shows that it will be removed" },
@@ -249,7 +250,7 @@ impl Request for AddAlias<'_> {
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Alias)>> {
         let Some(alias) = self.checked.find_alias(&self.new.source).await? else { return Ok(None) };
-        let made = self.checked.made(case, alias.created_at.as_ref());
+        let made = self.checked.made(case, alias.created_at.as_ref(), &CreationClock::default());
         let seen = Seen { made, fits: true, same: alias.has_targets_of(self.new), ending: false };
         Ok(Some((seen, alias)))
     }
@@ -279,7 +280,7 @@ impl Request for RemoveAlias<'_> {
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Removal)>> {
         let Some(alias) = self.checked.find_alias(self.source).await? else { return Ok(None) };
-        let made = self.checked.made(case, alias.created_at.as_ref());
+        let made = self.checked.made(case, alias.created_at.as_ref(), &CreationClock::default());
         Ok(Some((Seen { made, fits: true, same: true, ending: false }, Removal::Done(None))))
     }
 
@@ -308,7 +309,7 @@ impl Request for AddDomain<'_> {
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Domain)>> {
         let Some(domain) = found(self.checked.inner.get_domain(&self.new.name).await)? else { return Ok(None) };
-        let made = self.checked.made(case, domain.created_at.as_ref());
+        let made = self.checked.made(case, domain.created_at.as_ref(), &CreationClock::default());
         Ok(Some((Seen { made, fits: true, same: true, ending: false }, domain)))
     }
 

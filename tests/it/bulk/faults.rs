@@ -256,7 +256,8 @@ async fn qboxmail_with_its_listing() {
 async fn qboxmail_as_documented() {
     let day = Day { documented_only: true, ..Day::at(ProviderId::Qboxmail, 200) };
     let (there, missing) = day.is_told_truly(1).await;
-    assert!(there > 0 && missing > 0, "{there}, {missing}");
+    // What was not made is sent again, which a host that refuses a second one takes once.
+    assert!(there > 0 && missing == 0, "{there}, {missing}");
 }
 
 /// Its listing lags. What is there is told by its creation time; what is not there for long has failed, and is not sent

@@ -221,7 +221,7 @@ async fn a_file_can_be_applied_again() {
     assert_passwords_are_true(&sandbox, &passwords(&mbx));
     assert_eq!(std::fs::read_to_string(out("second.csv")).expect("it is there").lines().count(), 2, "one new one");
     let third: Vec<Value> = apply("third.csv").await;
-    assert_eq!(third, ["updated", "updated"], "EmBoux lists no quota, so what it is cannot be seen");
+    assert_eq!(third, ["updated", "updated"], "the quota is read for each");
     std::fs::write(&file, "address\none@example.com\n").expect("it is changed");
     let fourth: Vec<Value> = apply("fourth.csv").await;
     assert_eq!(fourth, ["unchanged"], "a row may ask for nothing but that it is there");
