@@ -31,7 +31,7 @@ pub(crate) fn recorded(name: &str) -> &'static Value {
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_else(|| panic!("{key} is no text in {value}"))
+    value[key].as_str().unwrap_or_else(|| panic!("{key} is not a string in {value}"))
 }
 
 fn pairs(value: &Value) -> Fields {
@@ -79,7 +79,7 @@ fn alias(from: &str, targets: &[&str]) -> Alias {
     Alias::to(source(from), targets.iter().map(|t| at(t)).collect())
 }
 
-/// Makes a mailbox with the password and the wishes of a recorded request.
+/// Makes a mailbox with the password of a recorded request, its quota and its admin flag.
 async fn create(ctx: &Ctx, exchange: &str, change: MailboxChange) -> Result<()> {
     let form = pairs(&recorded(exchange)["form"]);
     let mut new = ctx.mailbox(&form["email"]);
@@ -310,7 +310,7 @@ const MEANINGS: &[(Option<Kind>, &[&str])] = &[
             "web.plain_http_redirects_to_https",
         ],
     ),
-    // What was changed cannot be seen, and "alias updated" is no answer to what the adapter asks.
+    // What was changed cannot be seen, and "alias updated" does not answer what the adapter asks.
     (Some(Kind::Unknown), &["aliases.add.ok.update_if_exists_1", "failure.dovecot_down.users.quota.set"]),
 ];
 
