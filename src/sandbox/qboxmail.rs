@@ -422,7 +422,7 @@ async fn set_domain_status(
     })
 }
 
-/// Takes every domain for proven: there is no DNS here to look into.
+/// Accepts every domain as proven, because the sandbox has no DNS to check.
 async fn check_ownership(State(store): Shared, headers: HeaderMap, Path(code): Path<String>) -> Response {
     with(&store, &headers, |account| {
         let domain = find_domain_mut(account, &code)?;
@@ -565,7 +565,7 @@ async fn list_aliases(
     })
 }
 
-/// Reads the addresses an alias shall deliver to; doubles are ignored.
+/// Reads the addresses that an alias delivers to; duplicates are ignored.
 fn destinations(fields: &Fields) -> Result<Vec<String>, Refusal> {
     let bad = || invalid("destinations", "is not valid");
     let mut all: Vec<String> = Vec::new();
