@@ -91,7 +91,9 @@ async fn until_it_waits(child: &Child) {
 
 /// Sends a signal, and waits until the program has ended.
 #[cfg(target_os = "linux")]
-async fn end(child: Child, signal: &str) -> Ran {
+async fn end(mut child: Child, signal: &str) -> Ran {
+    // Its standard input stays open, whatever waits for the program.
+    let _stdin = child.stdin.take();
     let id = child.id().expect("it runs").to_string();
     Command::new("kill").args(["-s", signal, &id]).status().await.expect("the signal is sent");
     let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output());

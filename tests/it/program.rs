@@ -184,6 +184,7 @@ pub(crate) const LEAVES: &[&str] = &[
     "bulk show no-such-run",
     "bulk resume no-such-run",
     "bulk retry no-such-run",
+    "bulk settle no-such-run",
     "provider list",
     "provider show",
     "profile list",

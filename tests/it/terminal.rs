@@ -194,7 +194,7 @@ fn a_long_run_shows_how_far_it_is_and_leaves_nothing_but_its_rows() {
         let shown = before + &bar + &terminal.exp_string("exit=14").expect("it ends");
         let lines = screen(&shown);
         assert_eq!(lines[..5], SLOW_ROWS, "{lines:#?}");
-        assert!(lines[5].starts_with("error: 1 of 4 rows failed") && lines[6].starts_with("hint"), "{lines:#?}");
+        assert!(lines[5].starts_with("error: 3 created, 1 failed") && lines[6].starts_with("hint"), "{lines:#?}");
     });
 }
 

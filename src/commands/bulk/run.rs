@@ -381,8 +381,6 @@ impl output::Record for BulkRow<'_> {
         cells.json("notes", &done.notes);
         cells.text("provider", Some(source.provider.as_str()));
         cells.text("profile", Some(&source.profile));
-        cells.text("password_state", None);
-        cells.json("notes", &[""; 0]);
     }
 }
 
