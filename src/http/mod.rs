@@ -28,6 +28,7 @@ mod redact;
 mod reply;
 mod spelling;
 mod stream;
+mod tls;
 mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -116,6 +117,8 @@ struct Shared {
     base_url: String,
     /// The host of the base URL, with its port where that is given: for messages.
     host: String,
+    /// The host and the port, for a hint about its certificate; `None` without a `ca_file`.
+    endpoint: Option<String>,
     headers: HeaderMap,
     pace: Pace,
     gate: Arc<Gate>,
@@ -172,6 +175,11 @@ fn is_loopback(host: &url::Host<&str>) -> bool {
     }
 }
 
+/// Returns the host and the port of a URL.
+fn endpoint(url: &reqwest::Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
 impl Http {
     /// Builds a sender. Fails when the base URL is not safe to send a secret to, or the machine trusts no authority.
     pub fn new(options: Options) -> Result<Self> {
@@ -196,16 +204,13 @@ impl Http {
             }
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
-            let certificates =
-                certificates.ok_or_else(|| config("ca_file holds no certificate in PEM form".to_owned()))?;
-            builder = builder.tls_certs_merge(certificates);
+            let hint = "see whether `ca_file` is a certificate";
+            let tls = tls::config(url.host_str().unwrap_or_default(), pem);
+            builder = builder.tls_backend_preconfigured(tls.map_err(|message| config(message).hint(hint))?);
         }
         let client = builder.build().map_err(|error| {
-            config(format!("cannot set up TLS: {}", causes(error))).hint(match options.ca_pem {
-                Some(_) => "see whether `ca_file` is a certificate",
-                None => "install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE",
-            })
+            config(format!("cannot set up TLS: {}", causes(error)))
+                .hint("install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE")
         })?;
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
@@ -221,6 +226,7 @@ impl Http {
                 client,
                 base_url: url.as_str().trim_end_matches('/').to_owned(),
                 host: url.authority().to_owned(),
+                endpoint: options.ca_pem.as_ref().map(|_| endpoint(&url)),
                 headers,
                 pace,
                 gate: options.gate,
