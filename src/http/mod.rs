@@ -8,11 +8,12 @@
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
 //! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. One that
-//! cannot be read counts as half a minute. After a 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
+//! cannot be read counts as half a minute. After a 429 that names no wait they pause for a second, and longer each time
+//! while nothing is accepted.
 //!
 //! A 429 also teaches the gate the rate that the host allows. Its requests then follow each other evenly, a little below
 //! that, instead of meeting the limit all at once again and again. The rate rises while all goes well and is lowered by
-//! the next refusal; the pace that is configured is never exceeded. How it is estimated is told in `limit`.
+//! the next refusal; the configured pace is never exceeded. `limit` explains the estimate.
 //!
 //! A run may send a hundred repeats, and one more for each five first attempts; then an error is returned as it is, so
 //! that a host that fails all the time is not asked four times as often as one that is well. Repeats after a 429 are not
@@ -246,7 +247,7 @@ impl Http {
         Http { shared: self.shared.clone(), credential: Some(credential) }
     }
 
-    /// Takes one of the repeats that are left to this run; false when there is none.
+    /// Takes one of the repeats that this run has left; false when there is none.
     pub fn may_repeat(&self) -> bool {
         self.shared.gate.may_repeat()
     }
@@ -261,14 +262,14 @@ impl Http {
         Call::new(self, method, segments, Intent::Write)
     }
 
-    /// Sends nothing more, not even what waits for its turn or to be repeated: that fails as interrupted. What is under
-    /// way goes on.
-    pub fn stop(&self) {
+    /// Sends no more requests: those that are queued or wait to be repeated fail as interrupted. Requests already sent
+    /// continue.
+    pub fn stop_sending(&self) {
         self.shared.gate.close();
     }
 
-    /// Sends again.
-    pub fn go_on(&self) {
+    /// Sends requests again.
+    pub fn resume_sending(&self) {
         self.shared.gate.open();
     }
 
