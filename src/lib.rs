@@ -33,7 +33,7 @@
 //! provider
 //! http · interrupt
 //! error
-//! model · lock
+//! model · text · lock
 //! ```
 //!
 //! Four rules hold it together.

@@ -54,7 +54,7 @@ impl Items {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// Reads the next item, or returns `None` when more is needed. An error tells what is wrong with the array.
+    /// Reads the next item, or returns `None` when more is needed. An error says what is wrong with the array.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, String> {
         if matches!(self.place, Place::First | Place::Next)
             && let Some((item, end)) = read_whole(&self.bytes[self.walked..])
@@ -65,7 +65,7 @@ impl Items {
         serde_json::from_slice(item).map(Some).map_err(|_| format!("(item {} of the list cannot be read)", self.count))
     }
 
-    /// Returns the next item, which may still turn out to be no JSON, or `None` when more is needed. An error tells
+    /// Returns the next item, which may still turn out to be no JSON, or `None` when more is needed. An error says
     /// what is wrong with the array.
     #[allow(clippy::should_implement_trait, reason = "an item is borrowed, and there may be more after a `None`")]
     pub fn next(&mut self) -> Result<Option<&[u8]>, String> {

@@ -320,7 +320,13 @@ impl<'h> Call<'h> {
         let cause = shared.redactor.excerpt(&plain_cause(error));
         if is_untrusted {
             let words = format!("the certificate of {host} is not trusted: {cause}");
-            let hint = "if the server has a certificate of its own, name it with `ca_file` in the profile";
+            let hint = match &shared.endpoint {
+                None => "if the server has a certificate of its own, name it with `ca_file` in the profile".to_owned(),
+                Some(endpoint) => format!(
+                    "the certificate of the server differs from the one in `ca_file`; fetch it with `openssl s_client \
+                     -connect {endpoint} </dev/null | openssl x509`, and compare its fingerprint with the one on the server"
+                ),
+            };
             return self.failed(What::Untrusted, Error::new(Kind::Network, words).hint(hint));
         }
         self.failed(What::NotSent, Error::new(Kind::Network, format!("could not reach {host}: {cause}")))

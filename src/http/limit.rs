@@ -1,13 +1,13 @@
-//! What a host's refusals tell of the limit it keeps: nothing is sent here and nobody waits, this only counts.
+//! Estimates a host's rate limit from its refusals. Nothing is sent here and nothing waits; this module only counts.
 //!
-//! Hosts keep buckets, windows and sliding counts, and tell nothing of them but a wait in whole seconds. So the first
-//! refusal gives an estimate: what passed since the count began, by the time from there to the end of the hold. It may
-//! be far too low, after a small burst or a refusal by accident, or twice too high, when two windows were met at once.
-//! Therefore the rate then doubles quickly, until a second refusal confirms or corrects it: a bucket that was full when
-//! the rate came past its own is empty when it refuses, and its size is what passed before the first refusal. That costs
-//! hardly any time: what the host allows until then is used up, and it would have made us wait for the rest anyway. From
-//! there on requests follow each other evenly, a little below the limit, and the rate rises so slowly that a refusal
-//! comes once in half a minute at most; each one lowers it again.
+//! Hosts use token buckets, fixed windows and sliding windows, and all that they show of them is a wait in whole seconds.
+//! The first refusal gives an estimate: the requests admitted since the count began, divided by the time from there to the
+//! end of the pause. It may be far too low, after a small burst or a stray refusal, or twice too high, when the count
+//! covered parts of two windows. So the rate then doubles quickly until a second refusal confirms or corrects it: a bucket
+//! that was full when the rate passed its refill is empty when it refuses, and its size is the number of requests admitted
+//! before the first refusal. That costs hardly any time: it uses up what the host allows, and the host would have made us
+//! wait for the rest anyway. From there on requests follow each other evenly, a little below the limit. The rate rises so
+//! slowly that a refusal comes at most once in half a minute, and each refusal lowers it again.
 
 use std::f64::consts::LN_2;
 use std::time::Duration;
@@ -21,22 +21,22 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How much of what the host seems to allow is used.
 const MARGIN: f64 = 0.97;
 
-/// The lowest rate learned, in requests a second: one count that was small by accident must not stop a run.
+/// The lowest rate that is learned, in requests a second: one small count by chance must not stop a run.
 const SLOWEST: f64 = 1.0 / 3.0;
 
-/// The second estimate is believed when it is this much higher than the first: then that one came of a small burst.
+/// The second estimate counts when it is this much higher than the first: then the first came from a small burst.
 const HIGHER: f64 = 1.4;
 
-/// In which time the rate doubles while only one refusal was seen.
+/// The time in which the rate doubles after a single refusal.
 const TRIAL: Duration = Duration::from_millis(500);
 
-/// In which time it doubles once it is known: three percent, the margin, in half a minute.
+/// The time in which it doubles once it is known: three percent, the margin, in half a minute.
 const KNOWN: Duration = Duration::from_secs(600);
 
-/// So many doublings without a refusal, a thousandfold, and there is no limit.
+/// After so many doublings without a refusal, a thousandfold, there is no limit.
 const FORGOTTEN: f64 = 10.0;
 
-/// The rate that refusals have taught.
+/// The rate learned from refusals.
 #[derive(Clone, Copy)]
 struct Rate {
     /// Requests a second at `since`.
@@ -46,7 +46,7 @@ struct Rate {
     doubling: Duration,
     /// The lower one of the first two estimates.
     low: f64,
-    /// What passed before the first refusal: a burst that the host allows is no larger.
+    /// How many requests were admitted before the first refusal: a burst that the host allows is no larger.
     burst: f64,
 }
 
@@ -57,7 +57,7 @@ impl Rate {
     }
 }
 
-/// What passed in a stretch without a hold.
+/// How many requests were admitted in a time without a pause.
 #[derive(Clone, Copy)]
 struct Count {
     since: Instant,
@@ -71,17 +71,17 @@ struct Refused {
     at: Instant,
 }
 
-/// What is known of a host's limit.
+/// What is known about a host's limit.
 pub(super) struct Limit {
     rate: Option<Rate>,
     count: Count,
-    /// The last count of which something was accepted, before the running one.
+    /// The last count with an accepted request, before the running one.
     before: Count,
-    /// When the last request passed.
+    /// When the last request was admitted.
     latest: Instant,
-    /// When the running count met its first refusal, and when that request was sent.
+    /// The first refusal in the running count.
     refused: Option<Refused>,
-    /// How many counts in a row have met nothing but refusals.
+    /// How many counts in a row had only refusals.
     misses: u32,
 }
 
@@ -96,8 +96,8 @@ impl Limit {
         Some(Duration::from_secs_f64(1.0 / self.rate?.at(now)?))
     }
 
-    /// Counts a request that is about to be sent; the last hold ended at `held`. If it is the first one after a refusal,
-    /// this learns, counts afresh, and returns true.
+    /// Counts a request that is about to be sent; the last pause ended at `held`. For the first request after a refusal it
+    /// updates the rate, starts a new count, and returns true.
     pub(super) fn pass(&mut self, now: Instant, held: Instant) -> bool {
         let refused = self.refused.take();
         if let Some(refused) = refused {
@@ -109,7 +109,7 @@ impl Limit {
                 self.misses += 1;
             }
         }
-        // A count tells how fast somebody was who was in a hurry.
+        // Only back-to-back requests measure a rate; a pause starts a new count.
         if refused.is_some() || now.saturating_duration_since(self.latest) > SECOND {
             self.count = Count { since: now, passed: 0 };
         }
@@ -118,8 +118,8 @@ impl Limit {
         refused.is_some()
     }
 
-    /// Takes back the count of a request that was sent at `sent` and refused. One from before the last hold tells
-    /// nothing new.
+    /// Takes a request that was sent at `sent` and refused out of the count. A request sent before the last pause is
+    /// ignored: it shows nothing new.
     pub(super) fn refuse(&mut self, sent: Instant, now: Instant) {
         if sent >= self.count.since {
             self.count.passed = self.count.passed.saturating_sub(1);
@@ -127,12 +127,12 @@ impl Limit {
         }
     }
 
-    /// Returns how long to hold when the host does not say: a second, doubled while nothing at all is accepted.
+    /// Returns how long to pause when the host names no wait: one second, doubled as long as nothing is accepted.
     pub(super) fn wait(&self) -> Duration {
         SECOND * (1 << self.misses.min(6))
     }
 
-    /// Returns what the running count tells, which was refused and held until `held`.
+    /// Returns the rate that follows from the running count, which was refused and paused until `held`.
     fn learn(&self, refused: Refused, held: Instant) -> Option<Rate> {
         let is_miss = self.count.passed == 0;
         let Count { since, passed } = if is_miss { self.before } else { self.count };
@@ -145,7 +145,7 @@ impl Limit {
         let known = self.rate.and_then(|rate| Some((rate, rate.at(refused.sent)?)));
         let (start, doubling, low) = match known {
             None => (estimate, TRIAL, estimate),
-            // The hold was too short: the estimate before was made of the same count, and too high.
+            // The pause was too short: the previous estimate came from the same count and was too high.
             Some((rate, _)) if is_miss => (rate.start.min(estimate), rate.doubling, rate.low.min(estimate)),
             Some((rate, last)) if rate.doubling == TRIAL => {
                 let low = rate.low.min(estimate);
@@ -155,9 +155,10 @@ impl Limit {
             Some((rate, last)) => {
                 let ran = refused.at.saturating_duration_since(since).as_secs_f64();
                 let waited = held.saturating_duration_since(refused.at).as_secs_f64();
-                // Refused so soon, it was far too fast. Else the rate was right over the whole stretch with its hold.
+                // A refusal this early means that the rate was far too high. Otherwise it was right over the whole time,
+                // the pause included.
                 let right = if ran < 2.0 * waited { rate.low.max(last / 2.0) } else { last * ran / (ran + waited) };
-                // Unless what was too much has emptied a bucket.
+                // Unless the excess has emptied a bucket.
                 let filled = MARGIN * (last - burst / ran);
                 (right.max(filled).min(MARGIN * last), KNOWN, rate.low)
             }

@@ -8,11 +8,12 @@
 //!
 //! A repeat waits half a second at first, then longer, and never less than a Retry-After. That one binds all requests
 //! of the credential, also with a 503; when it is longer than two minutes, they fail at once until it is over. One that
-//! cannot be read counts as half a minute. After a 429 that names no wait they hold for a second, and longer each time while nothing at all is accepted.
+//! cannot be read counts as half a minute. After a 429 that names no wait they pause for a second, and longer each time
+//! while nothing is accepted.
 //!
 //! A 429 also teaches the gate the rate that the host allows. Its requests then follow each other evenly, a little below
 //! that, instead of meeting the limit all at once again and again. The rate rises while all goes well and is lowered by
-//! the next refusal; the pace that is configured is never exceeded. How it is estimated is told in `limit`.
+//! the next refusal; the configured pace is never exceeded. `limit` explains the estimate.
 //!
 //! A run may send a hundred repeats, and one more for each five first attempts; then an error is returned as it is, so
 //! that a host that fails all the time is not asked four times as often as one that is well. Repeats after a 429 are not
@@ -28,6 +29,7 @@ mod redact;
 mod reply;
 mod spelling;
 mod stream;
+mod tls;
 mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -116,6 +118,8 @@ struct Shared {
     base_url: String,
     /// The host of the base URL, with its port where that is given: for messages.
     host: String,
+    /// The host and the port, for a hint about its certificate; `None` without a `ca_file`.
+    endpoint: Option<String>,
     headers: HeaderMap,
     pace: Pace,
     gate: Arc<Gate>,
@@ -172,6 +176,11 @@ fn is_loopback(host: &url::Host<&str>) -> bool {
     }
 }
 
+/// Returns the host and the port of a URL.
+fn endpoint(url: &reqwest::Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
 impl Http {
     /// Builds a sender. Fails when the base URL is not safe to send a secret to, or the machine trusts no authority.
     pub fn new(options: Options) -> Result<Self> {
@@ -196,16 +205,13 @@ impl Http {
             }
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
-            let certificates =
-                certificates.ok_or_else(|| config("ca_file holds no certificate in PEM form".to_owned()))?;
-            builder = builder.tls_certs_merge(certificates);
+            let hint = "see whether `ca_file` is a certificate";
+            let tls = tls::config(url.host_str().unwrap_or_default(), pem);
+            builder = builder.tls_backend_preconfigured(tls.map_err(|message| config(message).hint(hint))?);
         }
         let client = builder.build().map_err(|error| {
-            config(format!("cannot set up TLS: {}", causes(error))).hint(match options.ca_pem {
-                Some(_) => "see whether `ca_file` is a certificate",
-                None => "install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE",
-            })
+            config(format!("cannot set up TLS: {}", causes(error)))
+                .hint("install the system's CA certificates (ca-certificates) or set SSL_CERT_FILE")
         })?;
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
@@ -221,6 +227,7 @@ impl Http {
                 client,
                 base_url: url.as_str().trim_end_matches('/').to_owned(),
                 host: url.authority().to_owned(),
+                endpoint: options.ca_pem.as_ref().map(|_| endpoint(&url)),
                 headers,
                 pace,
                 gate: options.gate,
@@ -240,7 +247,7 @@ impl Http {
         Http { shared: self.shared.clone(), credential: Some(credential) }
     }
 
-    /// Takes one of the repeats that are left to this run; false when there is none.
+    /// Takes one of the repeats that this run has left; false when there is none.
     pub fn may_repeat(&self) -> bool {
         self.shared.gate.may_repeat()
     }
@@ -255,14 +262,14 @@ impl Http {
         Call::new(self, method, segments, Intent::Write)
     }
 
-    /// Sends nothing more, not even what waits for its turn or to be repeated: that fails as interrupted. What is under
-    /// way goes on.
-    pub fn stop(&self) {
+    /// Sends no more requests: those that are queued or wait to be repeated fail as interrupted. Requests already sent
+    /// continue.
+    pub fn stop_sending(&self) {
         self.shared.gate.close();
     }
 
-    /// Sends again.
-    pub fn go_on(&self) {
+    /// Sends requests again.
+    pub fn resume_sending(&self) {
         self.shared.gate.open();
     }
 

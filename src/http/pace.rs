@@ -1,5 +1,5 @@
-//! One gate per credential: how many requests may be in the air, how fast they may follow each other, the pause that
-//! everybody keeps after the provider asked for one, and how many repeats a run may send.
+//! One gate per credential. It limits how many requests run in parallel and how fast they follow each other, holds all of
+//! them back when the provider asks for a pause, and counts how many repeats a run may still send.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,62 +11,62 @@ use super::limit::Limit;
 use crate::error::{Error, Kind, Result};
 use crate::lock::held;
 
-/// Two minutes: longer than any documented Retry-After, shorter than a coffee.
+/// The longest pause that we wait for: two minutes, longer than any documented Retry-After.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A day: as long as for ever to a program that lives for minutes, and no clock overflows.
+/// The longest pause that is kept in mind: a day. No program runs that long, and no clock overflows.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far a learned rate may be behind and catch up: timers are a little late, and a rate is not to suffer by that.
+/// How far a learned rate may catch up when it is behind: timers fire a little late, and that must not lower the rate.
 const CATCH_UP: Duration = Duration::from_millis(50);
 
-/// How many repeats a run may send at first: three for each of 32 requests that were in the air when a host broke down
-/// for a moment, and more than any single command needs.
+/// How many repeats a run may send at first: three for each of 32 parallel requests when a host fails for a moment, and
+/// more than any single command needs.
 const RESERVE: u32 = 100;
 
-/// How many repeats a long run may have in store: a bulk run gathers some thousand doubts before it settles them.
+/// How many repeats a long run may save up: a bulk run collects some thousand lost answers before it settles them.
 const STORE: u32 = 5000;
 
-/// So many first attempts add one repeat to the store: a host that fails all the time is asked a fifth more, not four
-/// times as much.
+/// How many first attempts earn one repeat: a host that fails all the time gets a fifth more requests, not four times as
+/// many.
 const EARN: u32 = 5;
 
-/// How fast a provider may be asked, and how long it may take.
+/// How fast requests may be sent to a provider, and how long its answers may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Requests in the air at the same time.
+    /// Parallel requests.
     pub concurrency: usize,
     /// Requests a minute; `None`: no limit is known.
     pub per_minute: Option<u32>,
-    /// How many of them may follow each other without a pause.
+    /// How many of them may be sent without a pause between them.
     pub burst: u32,
-    /// How long a read may take to begin its answer.
+    /// How long to wait for the first byte of the answer to a read.
     pub read: Duration,
-    /// How long a write may take to begin its answer.
+    /// How long to wait for the first byte of the answer to a write.
     pub write: Duration,
     /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
     pub poll: Duration,
 }
 
-/// The gate that every request of one credential passes.
+/// The gate that every request of one credential passes through.
 pub struct Gate {
     slots: Semaphore,
     /// Time between two requests at the steady rate.
     interval: Duration,
     /// How far ahead of the steady rate a burst may run.
     slack: Duration,
-    /// When the next request is due at the steady rate. Who holds the lock is next, the others queue for it.
+    /// When the next request is due at the steady rate. The request that holds the lock is next; the others queue for it.
     due: tokio::sync::Mutex<Instant>,
     state: Mutex<State>,
-    /// Whether nobody sends any more.
+    /// Whether no more requests are admitted.
     is_closed: watch::Sender<bool>,
 }
 
 struct State {
-    /// Nobody sends before this.
+    /// No request is sent before this moment.
     hold: Instant,
     limit: Limit,
-    /// Repeats in store, times [`EARN`].
+    /// Repeats that are left, times [`EARN`].
     repeats: u32,
 }
 
@@ -92,24 +92,24 @@ impl Gate {
         }
     }
 
-    /// Lets nobody pass any more, those who wait included. Who has passed goes on.
+    /// Admits no more requests, queued ones included; requests already sent continue.
     pub fn close(&self) {
         self.is_closed.send_replace(true);
     }
 
-    /// Lets requests pass again.
+    /// Admits requests again.
     pub fn open(&self) {
         self.is_closed.send_replace(false);
     }
 
-    /// Waits so long before a repeat, or until the gate is closed.
+    /// Waits this long before a repeat, or until the gate is closed.
     pub(super) async fn wait(self: Arc<Self>, time: Duration) {
         let mut closing = self.is_closed.subscribe();
         let _ = timeout(time, closing.wait_for(|is_closed| *is_closed)).await;
     }
 
-    /// Waits for a slot and for this request's turn. Fails at once when the provider asked for a pause that is beyond
-    /// patience, or when the gate is closed.
+    /// Waits for a slot and for this request's turn. Fails at once when the provider asked for a pause longer than
+    /// [`PATIENCE`], or when the gate is closed.
     pub async fn pass(&self) -> Result<Turn<'_>> {
         let mut closing = self.is_closed.subscribe();
         tokio::select! {
@@ -124,7 +124,7 @@ impl Gate {
     async fn turn(&self) -> Result<Turn<'_>> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut due = self.due.lock().await;
-        // A hold may be set or moved while this request is waiting, and a turn is taken only by who really goes.
+        // A pause may begin or grow while this request waits, and only a request that is really sent takes a turn.
         loop {
             let now = Instant::now();
             let until = {
@@ -141,7 +141,7 @@ impl Gate {
                     let held = state.hold;
                     let is_afresh = state.limit.pass(now, held);
                     let (interval, slack) = self.steady(&state.limit, now);
-                    // No burst after a refusal: what is over the limit by five is over it.
+                    // No burst after a refusal: it would exceed the limit again.
                     let earliest = if is_afresh { now + slack } else { now };
                     *due = due.max(earliest) + interval;
                     return Ok(Turn { gate: self, sent: now, _slot: slot });
@@ -152,19 +152,19 @@ impl Gate {
         }
     }
 
-    /// Lets nobody pass before `wait` is over.
+    /// Admits no request before `wait` is over.
     pub fn pause(&self, wait: Duration) {
         let mut state = self.state();
         state.hold = state.hold.max(Instant::now() + wait.min(LONGEST_HOLD));
     }
 
-    /// Counts a request that is sent for the first time, of which so many allow a repeat.
+    /// Counts a request that is sent for the first time: [`EARN`] of them earn one repeat.
     pub(super) fn earn_repeat(&self) {
         let mut state = self.state();
         state.repeats = (state.repeats + 1).min(STORE * EARN);
     }
 
-    /// Takes one of the repeats that are left to this run; false when there is none.
+    /// Takes one of the repeats that this run has left; false when there is none.
     pub fn may_repeat(&self) -> bool {
         let mut state = self.state();
         let left = state.repeats.checked_sub(EARN);
@@ -172,8 +172,8 @@ impl Gate {
         left.is_some()
     }
 
-    /// Returns the time between two requests, and how far ahead of it a burst may run: as learned if that is slower
-    /// than what is configured.
+    /// Returns the time between two requests, and how far ahead of it a burst may run. The learned rate counts if it is
+    /// slower than the configured one.
     fn steady(&self, limit: &Limit, now: Instant) -> (Duration, Duration) {
         match limit.interval(now) {
             Some(learned) if self.interval.is_zero() => (learned, CATCH_UP),
@@ -188,8 +188,8 @@ impl Gate {
 }
 
 impl Turn<'_> {
-    /// Says that the host refused this request as one too many. Nobody passes before `wait` is over, or before a second
-    /// is, longer each time, when the host does not say; and then slower than before.
+    /// Records that the host refused this request as one too many. No request is admitted before `wait` is over; where
+    /// the host names no wait, before one second is over, longer each time. After that they follow each other more slowly.
     pub fn refused(&self, wait: Option<Duration>) {
         let mut state = self.gate.state();
         state.limit.refuse(self.sent, Instant::now());
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_stops_those_who_already_wait_and_the_rate_holds_after_it() {
+    async fn a_pause_holds_queued_requests_back_and_the_rate_is_kept_after_it() {
         let gate = Gate::new(pace(4, Some(60), 2));
         let start = Instant::now();
         let passes = futures_util::future::join_all((0..6).map(|_| async {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_gives_up_takes_no_turn() {
+    async fn a_request_that_gives_up_takes_no_turn() {
         let gate = Gate::new(pace(4, Some(1), 1));
         let start = Instant::now();
         drop(gate.pass().await);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_sends_home_who_waits() {
+    async fn a_closed_gate_refuses_queued_requests() {
         let gate = Arc::new(Gate::new(pace(4, Some(1), 1)));
         let start = Instant::now();
         let slot = gate.pass().await.expect("it is the first");
@@ -300,7 +300,7 @@ mod tests {
 
     // Limits of hosts, driven through the gate in a time that costs nothing.
 
-    /// Tells of a request that arrives this long after the start whether it is refused, and the Retry-After then.
+    /// Decides whether a request that arrives this long after the start is refused, and with which Retry-After.
     type Host = Box<dyn FnMut(Duration) -> Option<Duration>>;
 
     /// Rounds a wait up to whole seconds, as a Retry-After is.
@@ -343,7 +343,7 @@ mod tests {
     }
 
     /// Sends requests until so many were accepted.
-    async fn drive(gate: &Gate, requests: u32, latency: Duration, is_told: bool, host: Host) -> Run {
+    async fn drive(gate: &Gate, requests: u32, latency: Duration, names_wait: bool, host: Host) -> Run {
         let (start, host) = (Instant::now(), RefCell::new(host));
         let (refused, early, not_before) = (Cell::new(0), Cell::new(0), Cell::new(start));
         let request = || async {
@@ -359,10 +359,10 @@ mod tests {
                 }
                 let Some(wait) = answer else { break };
                 refused.set(refused.get() + 1);
-                if is_told {
+                if names_wait {
                     not_before.set(not_before.get().max(Instant::now() + wait));
                 }
-                turn.refused(answer.filter(|_| is_told));
+                turn.refused(answer.filter(|_| names_wait));
             }
         };
         stream::iter(0..requests).map(|_| request()).buffer_unordered(33).collect::<()>().await;
@@ -379,23 +379,23 @@ mod tests {
             let full = ("bucket".to_owned(), bucket(f64::from(rate), f64::from(most)));
             for (name, host) in windows.into_iter().chain([full]) {
                 let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, host).await;
-                let told = format!("{rate}/s, {name}, {latency:?}: {:.1} s, {} refused", run.took, run.refused);
-                assert!(run.took <= 1.10 * 3000.0 / f64::from(rate), "{told}");
-                assert!(run.refused <= 3000 / 50, "{told}");
-                assert_eq!(run.early, 0, "{told}");
+                let run_was = format!("{rate}/s, {name}, {latency:?}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.10 * 3000.0 / f64::from(rate), "{run_was}");
+                assert!(run.refused <= 3000 / 50, "{run_was}");
+                assert_eq!(run.early, 0, "{run_was}");
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_is_learned_from_a_host_that_tells_no_wait() {
+    async fn a_limit_is_learned_from_a_host_that_names_no_wait() {
         let latency = Duration::from_millis(20);
         for (rate, length) in [(100, 1.0), (10, 60.0)] {
             let most = rate * length as u32;
             for share in [0.0, 0.5] {
                 let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, false, window(most, length, share)).await;
-                let told = format!("{rate}/s from {share}: {:.1} s, {} refused", run.took, run.refused);
-                assert!(run.took <= 1.5 * 3000.0 / f64::from(rate) && run.refused <= 150, "{told}");
+                let run_was = format!("{rate}/s from {share}: {:.1} s, {} refused", run.took, run.refused);
+                assert!(run.took <= 1.5 * 3000.0 / f64::from(rate) && run.refused <= 150, "{run_was}");
             }
         }
     }
@@ -405,8 +405,8 @@ mod tests {
         for (burst, most) in [(1.0, 2.0), (5.0, 1.2), (10.0, 1.15), (20.0, 1.15), (50.0, 1.15)] {
             let latency = Duration::from_millis(20);
             let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, bucket(100.0, burst)).await;
-            let told = format!("burst {burst}: {:.1} s, {} refused", run.took, run.refused);
-            assert!(run.took <= most * 30.0 && run.refused <= 60 && run.early == 0, "{told}");
+            let run_was = format!("burst {burst}: {:.1} s, {} refused", run.took, run.refused);
+            assert!(run.took <= most * 30.0 && run.refused <= 60 && run.early == 0, "{run_was}");
         }
     }
 

@@ -124,7 +124,7 @@ impl Redactor {
                 mask_by_name(&mut value);
                 self.scrub(&value.to_string())
             }
-            // Without its structure nothing tells which part of it is a secret.
+            // Without its structure it is not known which part of it is a secret.
             Err(_) if text.starts_with(['{', '[']) => format!("({} bytes that are no whole JSON)", body.len()),
             Err(_) if text.starts_with('<') => format!("({} bytes of markup)", body.len()),
             Err(_) => self.excerpt(text),

@@ -41,7 +41,7 @@ impl Checked {
 
     /// Sends nothing more; what is under way goes on.
     pub fn stop(&self) {
-        self.http.stop();
+        self.http.stop_sending();
     }
 
     /// Returns whether waits are kept; tests leave them out.
@@ -411,7 +411,7 @@ impl Provider for Checked {
 
     async fn close(&self) {
         // A run that was stopped still ends its session.
-        self.http.go_on();
+        self.http.resume_sending();
         self.inner.close().await;
     }
 }

@@ -266,25 +266,25 @@ fn items(items: &'static [u32], more: bool, total: u64) -> Answer {
 
 /// A list whose pages are given for each request in turn.
 #[derive(Clone)]
-struct Told {
+struct Script {
     pages: Arc<[Answer]>,
     asked: Arc<Mutex<Vec<u32>>>,
     next: Arc<AtomicU32>,
 }
 
-impl Told {
+impl Script {
     fn new(pages: &[Answer]) -> Self {
-        Told { pages: pages.into(), asked: Arc::default(), next: Arc::default() }
+        Script { pages: pages.into(), asked: Arc::default(), next: Arc::default() }
     }
 
     fn list(&self) -> Listing<'_, u32> {
         pages(
             self,
             |item| *item,
-            |told: Self, number| async move {
-                told.asked.lock().expect("no panic").push(number);
-                let next = told.next.fetch_add(1, Ordering::SeqCst) as usize;
-                let found = told.pages.get(next);
+            |script: Self, number| async move {
+                script.asked.lock().expect("no panic").push(number);
+                let next = script.next.fetch_add(1, Ordering::SeqCst) as usize;
+                let found = script.pages.get(next);
                 let (items, more, total) = found.ok_or_else(|| Error::new(Kind::Internal, "asked too often"))?;
                 Ok(Page { items: items.to_vec(), more: *more, total: Some(*total) })
             },
@@ -298,9 +298,9 @@ impl Told {
 
 #[tokio::test]
 async fn duplicates_are_dropped_and_each_page_is_asked_for_once() {
-    let told = Told::new(&[items(&[1, 2, 3], true, 5), items(&[3, 4, 1], true, 5), items(&[5, 5], false, 5)]);
-    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4, 5]);
-    assert_eq!(told.asked(), [1, 2, 3]);
+    let script = Script::new(&[items(&[1, 2, 3], true, 5), items(&[3, 4, 1], true, 5), items(&[5, 5], false, 5)]);
+    assert_eq!(script.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4, 5]);
+    assert_eq!(script.asked(), [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -308,13 +308,13 @@ async fn a_total_that_falls_leads_to_one_more_pass_for_what_is_new() {
     // 1 was removed while the list was read, and 4 slipped from the second page to the first.
     let first = [items(&[1, 2, 3], true, 6), items(&[5, 6], false, 5)];
     let again = [items(&[2, 3, 4], true, 5), items(&[5, 6], false, 5)];
-    let told = Told::new(&[first, again].concat());
-    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 5, 6, 4]);
-    assert_eq!(told.asked(), [1, 2, 1, 2]);
+    let script = Script::new(&[first, again].concat());
+    assert_eq!(script.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 5, 6, 4]);
+    assert_eq!(script.asked(), [1, 2, 1, 2]);
     // It falls again: the list is not read for ever, and may lack something.
     let first = [items(&[1, 2], true, 4), items(&[3], false, 3)];
     let again = [items(&[2, 3], true, 3), items(&[], false, 2)];
-    let (came, end) = drain(Told::new(&[first, again].concat()).list()).await;
+    let (came, end) = drain(Script::new(&[first, again].concat()).list()).await;
     assert_eq!(came, [1, 2, 3]);
     assert!(assert_kind(end, Kind::Provider).message.contains("its total changes"));
 }
@@ -327,11 +327,11 @@ async fn a_list_is_complete_when_as_many_items_came_as_the_provider_counts() {
         [items(&[1, 2], true, 3), items(&[3, 4], false, 3)],
         [(&[1, 2], true, Total::Pages(2)), (&[3, 4], false, Total::Pages(2))],
     ] {
-        let told = Told::new(&pages);
-        assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4]);
-        assert_eq!(told.asked(), [1, 2]);
+        let script = Script::new(&pages);
+        assert_eq!(script.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2, 3, 4]);
+        assert_eq!(script.asked(), [1, 2]);
     }
-    let empty = Told::new(&[(&[], false, Total::Pages(1))]);
+    let empty = Script::new(&[(&[], false, Total::Pages(1))]);
     assert!(empty.list().try_collect::<Vec<_>>().await.expect("an empty list").is_empty());
 }
 
@@ -375,15 +375,15 @@ async fn a_list_that_stays_incomplete_ends_with_an_error() {
         ),
     ];
     for (first, again, yielded, words) in table {
-        let told = Told::new(&[*first, *again].concat());
-        let (came, end) = drain(told.list()).await;
+        let script = Script::new(&[*first, *again].concat());
+        let (came, end) = drain(script.list()).await;
         let error = assert_kind(end, Kind::Provider);
-        assert_eq!((&came[..], told.asked()), (*yielded, vec![1, 2, 1, 2]), "{error:?}");
+        assert_eq!((&came[..], script.asked()), (*yielded, vec![1, 2, 1, 2]), "{error:?}");
         assert!(error.message.starts_with("the list is incomplete") && error.message.contains(words), "{error:?}");
     }
     // Complete the second time.
-    let told = Told::new(&[items(&[1], true, 2), items(&[], true, 2), items(&[1], true, 2), items(&[2], false, 2)]);
-    assert_eq!(told.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2]);
+    let script = Script::new(&[items(&[1], true, 2), items(&[], true, 2), items(&[1], true, 2), items(&[2], false, 2)]);
+    assert_eq!(script.list().try_collect::<Vec<_>>().await.expect("a good list"), [1, 2]);
 }
 
 #[tokio::test]
@@ -425,28 +425,28 @@ async fn a_list_that_ends_early_is_an_error_at_every_provider_with_pages() {
 
 #[tokio::test]
 async fn a_page_that_does_not_advance_is_an_error() {
-    let same = Told::new(&[items(&[1, 2], true, 9), items(&[1, 2], true, 9), items(&[1, 2], true, 9)]);
+    let same = Script::new(&[items(&[1, 2], true, 9), items(&[1, 2], true, 9), items(&[1, 2], true, 9)]);
     assert_kind(same.list().try_collect::<Vec<_>>().await, Kind::Provider);
     assert_eq!(same.asked(), [1, 2]);
-    let circle = Told::new(&[items(&[1], true, 9), items(&[2], true, 9), items(&[1], true, 9)]);
+    let circle = Script::new(&[items(&[1], true, 9), items(&[2], true, 9), items(&[1], true, 9)]);
     assert_kind(circle.list().try_collect::<Vec<_>>().await, Kind::Provider);
-    let moved = Told::new(&[items(&[1], true, 9), items(&[2], false, 8), items(&[1], true, 8), items(&[1], true, 8)]);
+    let moved = Script::new(&[items(&[1], true, 9), items(&[2], false, 8), items(&[1], true, 8), items(&[1], true, 8)]);
     assert_kind(moved.list().try_collect::<Vec<_>>().await, Kind::Provider);
     assert_eq!(moved.asked(), [1, 2, 1, 2]);
 }
 
 #[tokio::test]
 async fn the_next_page_is_on_its_way_while_one_is_looked_at() {
-    let told = Told::new(&[items(&[1, 2], true, 4), items(&[3, 4], true, 4), items(&[], false, 4)]);
-    let mut list = told.list();
+    let script = Script::new(&[items(&[1, 2], true, 4), items(&[3, 4], true, 4), items(&[], false, 4)]);
+    let mut list = script.list();
     assert_eq!(list.next().await.map(Result::ok), Some(Some(1)));
     tokio::task::yield_now().await;
-    assert_eq!(told.asked(), [1, 2], "one page ahead, and no more");
+    assert_eq!(script.asked(), [1, 2], "one page ahead, and no more");
     assert_eq!(list.next().await.map(Result::ok), Some(Some(2)));
-    assert_eq!(told.asked(), [1, 2]);
+    assert_eq!(script.asked(), [1, 2]);
     drop(list);
     // A list on one page is asked for once.
-    let one = Told::new(&[items(&[1, 2], false, 2)]);
+    let one = Script::new(&[items(&[1, 2], false, 2)]);
     assert_eq!(one.list().try_collect::<Vec<_>>().await.expect("a good list").len(), 2);
     assert_eq!(one.asked(), [1]);
 }

@@ -86,7 +86,7 @@ async fn no_secret_is_traced_when_all_goes_well() {
 }
 
 #[tokio::test]
-async fn no_secret_is_traced_or_told_when_all_goes_wrong() {
+async fn no_secret_is_shown_when_all_goes_wrong() {
     let echo = format!("{KEY} and {PASSWORD}");
     let json =
         json!({ "detail": format!("no: {echo}"), "password": PASSWORD, "request": { "API-Key": KEY } }).to_string();

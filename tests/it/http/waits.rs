@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_is_honoured_in_both_forms() {
-    // The date counts by the server's own clock, which may be far from ours, and by ours when it tells none.
+    // The date counts by the server's own clock, which may be far from ours, and by ours when it sends none.
     let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(21));
     let cases = [
         ("retry-after: 20".to_owned(), 20),
@@ -112,7 +112,7 @@ async fn a_host_that_fails_all_the_time_is_not_hammered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_beyond_patience_ends_at_once_and_for_all() {
-    for (value, told) in [
+    for (value, named) in [
         ("121", 121),
         ("120.1", 121),
         ("18446744073709551615", u64::MAX),
@@ -126,8 +126,8 @@ async fn a_wait_beyond_patience_ends_at_once_and_for_all() {
         let http = patient(&base_url, test_pace());
         let start = Instant::now();
         let error = assert_kind(write(&http).await, Kind::RateLimited);
-        let wait = error.retry_after.expect("it is told").as_secs();
-        assert!(wait == told || told == 250_000_000_000 && wait > told, "{value}: {wait}");
+        let wait = error.retry_after.expect("the error names it").as_secs();
+        assert!(wait == named || named == 250_000_000_000 && wait > named, "{value}: {wait}");
         assert!(shown(&error).contains(&wait.to_string()));
         // Who comes next is not sent to be refused again.
         let error = assert_kind(read(&http).await, Kind::RateLimited);
