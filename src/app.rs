@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use secrecy::ExposeSecret;
@@ -21,6 +22,9 @@ use crate::sandbox::Sandbox;
 
 /// A megabyte: some thousand certificates.
 const CA_FILE_MAX: u64 = 1 << 20;
+
+/// How long to wait for the sandbox: others hold it for some milliseconds a request.
+const SANDBOX_TIME: Duration = Duration::from_secs(5);
 
 /// One run of the program.
 pub(crate) struct App {
@@ -214,7 +218,12 @@ impl App {
         if self.sandbox.is_none() {
             let file = self.sandbox_file()?;
             private_folder(&self.state_dir()?)?;
-            self.sandbox = Some(Sandbox::start_on(0, Some(file)).await?);
+            let busy = |_| {
+                let message = "another mbx has used the sandbox for longer than a request takes";
+                Error::new(Kind::Busy, message).hint("wait for it to end, and try again")
+            };
+            let started = tokio::time::timeout(SANDBOX_TIME, Sandbox::start_on(0, Some(file))).await;
+            self.sandbox = Some(started.map_err(busy)??);
             if !self.out.format.is_json() {
                 self.out.note("this is the built-in sandbox; nothing leaves this machine");
             }

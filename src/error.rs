@@ -49,6 +49,8 @@ pub enum Kind {
     Timeout,
     /// Needs a person: `--yes`, input on a terminal, or a brake that held.
     Refused,
+    /// Another mbx works on the same run or sandbox.
+    Busy,
     /// The user interrupted the program.
     Interrupted,
     /// The system asked the program to end.
@@ -91,6 +93,7 @@ impl Kind {
             Kind::Unknown => ("unknown", 15),
             Kind::Timeout => ("timeout", 16),
             Kind::Refused => ("refused", 17),
+            Kind::Busy => ("busy", 19),
             Kind::Interrupted => ("interrupted", 130),
             Kind::Terminated => ("interrupted", 143),
         }
@@ -281,6 +284,7 @@ mod tests {
             (Unknown, 15),
             (Timeout, 16),
             (Refused, 17),
+            (Busy, 19),
             (Interrupted, 130),
             (Terminated, 143),
             (Closed, 0),

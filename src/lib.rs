@@ -194,7 +194,7 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
         let _ = error.print();
     } else {
         // clap repeats what was typed, and that must not play tricks on the terminal.
-        let _ = write!(Escaped(io::stderr()), "{}", error.render());
+        let _ = Escaped(io::stderr()).write_all(error.render().to_string().as_bytes());
     }
     ExitCode::from(Kind::Usage.exit_code())
 }

@@ -339,7 +339,7 @@ pub fn this_boot() -> Option<String> {
 /// Holds the journal against a second process that works on the same run.
 fn lock(file: &File, run: &str) -> Result<()> {
     file.try_lock().map_err(|_| {
-        Error::new(Kind::Refused, format!("run {run} is under way in another process")).hint("wait for it to end")
+        Error::new(Kind::Busy, format!("run {run} is under way in another process")).hint("wait for it to end")
     })
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn confirm(app: &App, question: &str) -> Result<()> {
         return Err(refused());
     }
     let mut terminal = io::stderr();
-    let _ = write!(terminal, "{question}? [y/N] ");
+    let _ = write!(terminal, "{}? [y/N] ", crate::output::escape(question));
     let _ = terminal.flush();
     let answer = aside(|| {
         let mut answer = String::new();
@@ -54,7 +54,7 @@ pub(crate) async fn new_password(app: &App, whose: &str) -> Result<Option<String
             _ => Error::new(Kind::Refused, format!("cannot read the terminal: {error}")),
         })
     };
-    let first = ask(format!("New password for {whose}: ")).await?;
+    let first = ask(format!("New password for {}: ", crate::output::escape(whose))).await?;
     if first != ask("Again: ".to_owned()).await? {
         return Err(Error::new(Kind::Invalid, "the two passwords differ"));
     }

@@ -78,6 +78,7 @@ fn the_exit_codes_in_the_readme_are_the_code_s() {
         Unknown,
         Timeout,
         Refused,
+        Busy,
     ];
     for kind in kinds {
         let row = format!("| {} | `{}` |", kind.exit_code(), kind.code());

@@ -90,6 +90,10 @@ impl Mbx {
         Ran::of(shell.output().await.expect("it runs"))
     }
 
+    pub(crate) async fn run_with_env(&self, args: &[&str], name: &str, value: &str) -> Ran {
+        Ran::of(self.command(args).env(name, value).output().await.expect("it runs"))
+    }
+
     pub(crate) async fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         let mut command = self.command(args);
         let mut child =

@@ -104,6 +104,55 @@ fn ctrl_c_ends_a_question_and_leaves_the_terminal_as_it_was() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_secret_command_may_ask_at_the_terminal() {
+    with_sandbox(|sandbox, _| {
+        let mbx = Mbx::new();
+        let url = sandbox.base_url(ProviderId::Emboux);
+        let script = "printf 'PIN: ' > /dev/tty; read pin < /dev/tty; echo $pin";
+        mbx.file(
+            ".config/mbx/config.toml",
+            &format!(
+                "[profiles.p]\nprovider = \"emboux\"\nbase_url = \"{url}\"\nsecret = {{ command = [\"sh\", \"-c\", \"{script}\"] }}"
+            ),
+        );
+        let mut terminal = at_a_terminal(&mbx, "mbx list");
+        terminal.exp_string("PIN: ").expect("it asks");
+        terminal.send_line("sandbox").expect("it is typed");
+        terminal.exp_string("exit=0").expect("it ends");
+        // What is piped to mbx is not for the command, which reads the terminal all the same.
+        let mut terminal = at_a_terminal(&mbx, "echo wrong | mbx list");
+        terminal.exp_string("PIN: ").expect("it asks");
+        terminal.send_line("sandbox").expect("it is typed");
+        terminal.exp_string("exit=0").expect("it ends");
+        let mut terminal = at_a_terminal(&mbx, "trap : INT; mbx list");
+        terminal.exp_string("PIN: ").expect("it asks");
+        terminal.send_control('c').expect("it is typed");
+        terminal.exp_string("exit=130").expect("it ends");
+    });
+}
+
+#[test]
+fn a_question_plays_no_tricks_on_the_terminal() {
+    with_sandbox(|sandbox, _| {
+        let mbx = Mbx::new().env("MBX_EMBOUX_API_KEY", "sandbox");
+        let url = sandbox.base_url(ProviderId::Emboux);
+        let name = "p\\u202e\\u001b[31m";
+        mbx.file(
+            ".config/mbx/config.toml",
+            &format!("[profiles.\"{name}\"]\nprovider = \"emboux\"\nbase_url = \"{url}\"\n"),
+        );
+        mbx.file("people.csv", "address\none@full.example\n");
+        let mut terminal = at_a_terminal(&mbx, "cd; mbx bulk delete people.csv --color never");
+        let asked = terminal.exp_string("[y/N] ").expect("it asks");
+        assert!(asked.contains("p\\u{202e}\\u{1b}[31m"), "{asked:?}");
+        assert!(!asked.contains(['\u{202e}', '\u{1b}']), "{asked:?}");
+        terminal.send_line("n").expect("a no");
+        terminal.exp_string("exit=17").expect("it ends");
+    });
+}
+
 #[test]
 fn errors_are_coloured_at_a_terminal_unless_asked_otherwise() {
     let mbx = Mbx::new();
