@@ -14,9 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use self::session::Session;
-use self::wire::{
-    WireAliasGroup, WireRecord, WireUser, WireUserGroup, alias_from, is_automatic, mailbox_from, record_from,
-};
+use self::wire::{WireAliasGroup, WireRecord, WireUser, WireUserGroup, alias_from, mailbox_from, record_from};
 use super::Account;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Failure, Http, Method, Reply};
@@ -136,7 +134,7 @@ impl Mailinabox {
             return refusal;
         }
         let all = self.aliases().await.unwrap_or_default();
-        if !all.iter().any(|alias| alias.source == *source && is_automatic(alias)) {
+        if !all.iter().any(|alias| alias.source == *source && alias.is_automatic()) {
             return refusal;
         }
         let mut error = refusal;

@@ -27,6 +27,11 @@ impl Alias {
         Alias { source, targets, id: None, status: Status::Unknown, created_at: None, extra: Extra::new() }
     }
 
+    /// Returns whether the provider makes this alias itself, so that it is neither somebody's nor can be removed.
+    pub fn is_automatic(&self) -> bool {
+        self.extra.get("auto") == Some(&true.into())
+    }
+
     /// Returns whether both deliver to the same addresses, in whatever order.
     pub fn has_targets_of(&self, other: &Alias) -> bool {
         let within = |a: &Alias, b: &Alias| a.targets.iter().all(|target| b.targets.contains(target));

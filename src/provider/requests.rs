@@ -77,9 +77,13 @@ impl Checked {
         self.drive(Case::new(Task::Create, rules), AddDomain { checked: self, new }).await
     }
 
-    /// Finds an alias by its source, with all its targets: some providers list an alias once for each.
+    /// Finds an alias that somebody created by its source, with all its targets: some providers list an alias once for
+    /// each.
     pub async fn find_alias(&self, source: &AliasSource) -> Result<Option<Alias>> {
-        let all = self.inner.list_aliases(source.domain()).try_filter(|alias| ready(alias.source == *source));
+        let all = self
+            .inner
+            .list_aliases(source.domain())
+            .try_filter(|alias| ready(alias.source == *source && !alias.is_automatic()));
         let mut all = pin!(all);
         let mut found: Option<Alias> = None;
         while let Some(alias) = all.try_next().await? {

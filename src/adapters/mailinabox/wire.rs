@@ -5,9 +5,6 @@ use serde_json::Value;
 
 use crate::model::{Address, Alias, AliasSource, Bytes, DnsRecord, Extra, Mailbox, Quota, Status};
 
-/// The state of an alias that the box makes itself, as the box calls it. It cannot be removed.
-const AUTOMATIC: &str = "auto";
-
 #[derive(Deserialize)]
 pub(super) struct WireUserGroup {
     pub(super) users: Vec<WireUser>,
@@ -77,13 +74,8 @@ pub(super) fn alias_from(alias: WireAlias) -> Alias {
     let mut extra = Extra::new();
     extra.extend(alias.auto.map(|auto| ("auto", Value::from(auto))));
     extra.extend(alias.permitted_senders.map(|senders| ("permitted_senders", Value::from(senders))));
-    let status = if alias.auto == Some(true) { Status::Other(AUTOMATIC.to_owned()) } else { Status::Unknown };
+    let status = if alias.auto == Some(true) { Status::Other("auto".to_owned()) } else { Status::Unknown };
     Alias { extra, status, ..Alias::to(AliasSource::told(&alias.address), targets) }
-}
-
-/// Returns whether the box makes this alias itself.
-pub(super) fn is_automatic(alias: &Alias) -> bool {
-    matches!(&alias.status, Status::Other(word) if word == AUTOMATIC)
 }
 
 pub(super) fn record_from(record: WireRecord) -> DnsRecord {

@@ -102,8 +102,10 @@ async fn archived_mailboxes_are_listed_by_the_box_and_not_by_mbx() {
 #[tokio::test]
 async fn one_look_serves_all_creates_of_a_run() {
     let ctx = context().await;
-    ctx.create("ada@example.com").await;
-    ctx.create("bob@example.com").await;
+    let adapter = ctx.bare();
+    for address in ["ada@example.com", "bob@example.com"] {
+        adapter.create_mailbox(&ctx.mailbox(address)).await.expect("it is created");
+    }
     assert_eq!(asked(&ctx), ["GET /mail/users", "POST /mail/users/add", "POST /mail/users/add"]);
 }
 
@@ -115,7 +117,7 @@ async fn a_quota_on_an_old_box_is_refused_rather_than_lost() {
     new.quota = Some("2G".parse().expect("a size"));
     let error = assert_kind(ctx.provider.create_mailbox(&new).await, Kind::Unsupported);
     assert!(error.message.contains("v73"), "{error}");
-    assert_eq!(asked(&ctx), ["GET /mail/users"]);
+    assert!(asked(&ctx).iter().all(|request| request == "GET /mail/users"));
     ctx.create("ada@example.com").await;
 }
 
@@ -155,8 +157,8 @@ async fn only_the_first_line_of_an_answer_counts() {
     // Anything else may be a page of some machine on the way: then the box is asked what there is.
     for body in ["", "OK", "web updated\nmail user added\n", "<html>mail user added</html>"] {
         ctx.sandbox.fault(add(said(body)));
-        let error = assert_kind(ctx.provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Provider);
-        assert!(error.message.contains("was not created"), "{error}");
+        let error = assert_kind(ctx.bare().create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Provider);
+        assert_eq!(error.effect, Effect::Unknown);
     }
     ctx.sandbox.fault(Fault::instead(Method::POST, "/mail/users/password", said("")));
     assert_kind(ctx.provider.set_password(&at(BOX_USER), &PASSWORD.into()).await, Kind::Unknown);
@@ -321,7 +323,7 @@ async fn mbx_does_not_saw_off_the_branch_it_sits_on() {
         assert_kind(ctx.provider.delete_mailbox(&at(address)).await, Kind::Refused);
         assert_kind(ctx.provider.update_mailbox(&at(address), &demote).await, Kind::Refused);
     }
-    assert!(ctx.sandbox.take_seen().is_empty());
+    assert!(ctx.sandbox.take_seen().iter().all(|request| request.method == Method::GET));
     // Another administrator may go.
     ctx.provider.update_mailbox(&at(TOTP_USER), &demote).await.expect("it is no administrator any more");
     ctx.provider.delete_mailbox(&at(TOTP_USER)).await.expect("it is removed");
@@ -467,7 +469,9 @@ async fn a_dry_run_logs_in_and_out_and_does_nothing_else() {
     let dry = secured(&ctx, true);
     assert_kind(dry.create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Planned);
     dry.close().await;
-    assert_eq!(asked(&ctx), ["POST /login", "GET /mail/users", "POST /logout"]);
+    let asked = asked(&ctx);
+    assert_eq!((asked[0].as_str(), asked[asked.len() - 1].as_str()), ("POST /login", "POST /logout"));
+    assert!(asked[1..asked.len() - 1].iter().all(|request| request == "GET /mail/users"), "{asked:?}");
 }
 
 #[tokio::test]
