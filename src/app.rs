@@ -73,7 +73,7 @@ impl App {
         let output = config.general("output", global.output, "table");
         let color = config.general("color", global.color, "auto");
         let wrong = |what: &str, setting: &Sourced<String>, why: String| {
-            Error::new(Kind::Config, format!("{:?} is no {what} ({}): {why}", setting.value, setting.origin))
+            Error::new(Kind::Config, format!("{:?} is not a valid {what} ({}): {why}", setting.value, setting.origin))
         };
         let format: Format = output.value.parse().map_err(|why| wrong("output format", &output, why))?;
         set_color(&color.value).map_err(|why| wrong("choice of colour", &color, why))?;

@@ -44,9 +44,10 @@ impl Interrupt {
     /// Returns the error of a command that was stopped, where `changes` says whether it changes anything.
     pub fn stopped(&self, kind: Kind, changes: bool) -> Error {
         let reason = reason(kind);
+        let hint = |error: Error| if kind == Kind::Timeout { error.hint("give a longer --deadline") } else { error };
         match (changes, self.may_have_sent.load(Ordering::Relaxed)) {
-            (false, _) => Error::new(kind, reason),
-            (true, false) => Error::new(kind, format!("{reason}; nothing was changed")),
+            (false, _) => hint(Error::new(kind, reason)),
+            (true, false) => hint(Error::new(kind, format!("{reason}; nothing was changed"))),
             (true, true) => {
                 let kind = if kind == Kind::Timeout { Kind::Unknown } else { kind };
                 Error::new(kind, format!("{reason}; a request that was under way may have been carried out"))

@@ -1,4 +1,4 @@
-//! Small files that may be anything: a pipe that nobody writes to, a device that never ends.
+//! Small files that may be anything: a pipe that stays empty, a device that never ends.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -71,7 +71,7 @@ impl Config {
             Some(path) => path,
             None => etcetera::choose_base_strategy()
                 .map_err(|_| {
-                    Error::new(Kind::Config, "there is no home folder to look for a configuration in")
+                    Error::new(Kind::Config, "no home folder is set, where the configuration file would be")
                         .hint("set HOME or MBX_CONFIG")
                 })?
                 .config_dir()

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
-    /// A file that nobody else can read.
+    /// A file that only its owner can read.
     File(PathBuf),
     /// What a command prints; it is run without a shell.
     Command(Vec<String>),

@@ -27,7 +27,7 @@ async fn a_signal_ends_a_create_in_flight_and_keeps_its_password() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let id = child.id().expect("it runs").to_string();
-        tokio::process::Command::new("kill").args(["-s", signal, &id]).status().await.expect("it is told to end");
+        tokio::process::Command::new("kill").args(["-s", signal, &id]).status().await.expect("it is sent");
         let output = child.wait_with_output().await.expect("it ends");
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         let error: Value = serde_json::from_slice(&output.stderr).expect("one JSON line");
