@@ -2,7 +2,7 @@
 //!
 //! Precedence: flag, `MBX_*` variable, profile, `[defaults]`, built in.
 
-mod child;
+pub(crate) mod child;
 mod env;
 mod file;
 mod layers;

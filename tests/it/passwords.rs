@@ -68,6 +68,27 @@ async fn no_password_is_shown_on_an_output_that_is_closed() {
     assert!(sandbox.take_seen().is_empty());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_password_command_gets_the_password_and_none_of_our_secrets() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox).env("MBX_INBOX_PASSWORD", "canary").env("KEPT", "yes");
+    let seen = mbx.home.path().join("seen");
+    let script = format!("sh -c 'env > {0}; cat >> {0}; yes | head -c 100000'", seen.display());
+    let line = [&CREATE[..], &["--generate-password", "--show-password", "-o", "json"]].concat();
+    let made = mbx.run(&[&line[..], &["--password-out-command", &script]].concat()).await.ok().json();
+    let seen = std::fs::read_to_string(&seen).expect("the command ran");
+    assert_eq!(seen.lines().last(), made["password"].as_str(), "{seen}");
+    assert!(seen.contains("KEPT=yes") && seen.contains("MBX_EMBOUX_BASE_URL="), "{seen}");
+    assert!(!seen.contains("MBX_EMBOUX_API_KEY") && !seen.contains("canary"), "{seen}");
+    let ran = mbx.run(&[&line[..], &["--password-out-command", "sh -c 'exit 3'"]].concat()).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (17, ""), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the password command failed: it ended with exit status: 3; nothing was sent"),
+        "{ran:?}"
+    );
+}
+
 /// Starts the program with its output in pipes.
 fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
