@@ -1,14 +1,14 @@
 //! Where a new password comes from, and where a generated one goes before anything is sent.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::prompt;
 use crate::app::App;
-use crate::config::{Env, child, read_private};
+use crate::config::{Env, child, open_private, unreadable};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{PASSWORD_MAX, PasswordState, password_fault};
 use crate::output::Row;
@@ -78,15 +78,13 @@ impl PasswordArgs {
             return Ok(Some(generate()));
         }
         let text = if self.password_stdin {
-            let read = prompt::aside(|| {
-                let mut bytes = Vec::new();
-                std::io::stdin().take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes).map(|_| bytes)
-            });
+            let read = prompt::aside(|| read_start(io::stdin()));
             let failed = |error| Error::new(Kind::Usage, format!("cannot read standard input: {error}"));
             read.await?.map_err(failed)?
         } else if let Some(file) = &self.password_file {
             let file = file.clone();
-            prompt::aside(move || read_private(&file)).await??.into_bytes()
+            let read = move || read_start(open_private(&file)?).map_err(|error| unreadable(&file, &error.to_string()));
+            prompt::aside(read).await??
         } else if let Some(name) = &self.password_env {
             let unset = || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set"));
             app.config.env().get(name).ok_or_else(unset)?.as_bytes().to_vec()
@@ -166,7 +164,7 @@ pub(crate) fn generate() -> SecretString {
 }
 
 fn write_new(path: &PathBuf, secret: &SecretString) -> Result<()> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         Error::new(Kind::Refused, format!("cannot write {}: {error}; nothing was sent", path.display()))
     };
     let mut options = OpenOptions::new();
@@ -176,6 +174,14 @@ fn write_new(path: &PathBuf, secret: &SecretString) -> Result<()> {
     let mut file = options.open(path).map_err(failed)?;
     let written = writeln!(file, "{}", secret.expose_secret()).and_then(|()| file.sync_all());
     written.inspect_err(|_| remove(Some(path))).map_err(failed)
+}
+
+/// Reads enough of a source to see that it is too long.
+fn read_start(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // The longest password, the end of its line, and one byte more.
+    source.take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Takes a password out of what a source gave: one line, with or without its end. The error follows "the password".
