@@ -1,20 +1,14 @@
 //! Where a new password comes from, and where a generated one goes before anything is sent.
 
-#[cfg(unix)]
-use std::fs::File;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
 
 use super::prompt;
 use crate::app::App;
-use crate::config::read_private;
+use crate::config::{Env, child, open_private, unreadable};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{PASSWORD_MAX, PasswordState, password_fault};
 use crate::output::Row;
@@ -24,10 +18,6 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz2
 
 /// Twenty characters of six bits each: 120 bits.
 const LENGTH: usize = 20;
-
-/// How long a command that receives a password may take: long enough to unlock a password store, short enough for a job not
-/// to hang.
-const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Password")]
@@ -88,15 +78,13 @@ impl PasswordArgs {
             return Ok(Some(generate()));
         }
         let text = if self.password_stdin {
-            let read = prompt::aside(|| {
-                let mut bytes = Vec::new();
-                std::io::stdin().take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes).map(|_| bytes)
-            });
+            let read = prompt::aside(|| read_start(io::stdin()));
             let failed = |error| Error::new(Kind::Usage, format!("cannot read standard input: {error}"));
             read.await?.map_err(failed)?
         } else if let Some(file) = &self.password_file {
             let file = file.clone();
-            prompt::aside(move || read_private(&file)).await??.into_bytes()
+            let read = move || read_start(open_private(&file)?).map_err(|error| unreadable(&file, &error.to_string()));
+            prompt::aside(read).await??
         } else if let Some(name) = &self.password_env {
             let unset = || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set"));
             app.config.env().get(name).ok_or_else(unset)?.as_bytes().to_vec()
@@ -126,7 +114,8 @@ impl PasswordArgs {
                 file = Some(path.clone());
             }
             if let Some(command) = &self.password_out_command {
-                give_to(command, &secret).await.inspect_err(|_| remove(file.as_ref()))?;
+                let given = give_to(command, &secret, app.config.env()).await;
+                given.inspect_err(|_| remove(file.as_ref()))?;
             }
         }
         Ok(NewPassword { secret, file, show: self.show_password })
@@ -175,7 +164,7 @@ pub(crate) fn generate() -> SecretString {
 }
 
 fn write_new(path: &PathBuf, secret: &SecretString) -> Result<()> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         Error::new(Kind::Refused, format!("cannot write {}: {error}; nothing was sent", path.display()))
     };
     let mut options = OpenOptions::new();
@@ -185,6 +174,14 @@ fn write_new(path: &PathBuf, secret: &SecretString) -> Result<()> {
     let mut file = options.open(path).map_err(failed)?;
     let written = writeln!(file, "{}", secret.expose_secret()).and_then(|()| file.sync_all());
     written.inspect_err(|_| remove(Some(path))).map_err(failed)
+}
+
+/// Reads enough of a source to see that it is too long.
+fn read_start(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // The longest password, the end of its line, and one byte more.
+    source.take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Takes a password out of what a source gave: one line, with or without its end. The error follows "the password".
@@ -199,76 +196,16 @@ fn one_line(bytes: Vec<u8>) -> Result<SecretString, &'static str> {
     password_fault(line).map_or(Ok(line.into()), Err)
 }
 
-/// A command that is ended when this is dropped, with whatever it has started where that is possible.
-struct Running {
-    child: Child,
-    /// Its own process group, where it has one.
-    #[cfg(unix)]
-    group: Option<rustix::process::Pid>,
-}
-
-impl Running {
-    /// Starts a command whose standard input is a pipe. Its standard output is not used.
-    fn start(program: &str, args: &[String]) -> io::Result<Self> {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
-        // At a terminal the command stays in our group, which alone may read the terminal and which Ctrl-C ends as a
-        // whole. Elsewhere it has a group of its own, so that we can end whatever it has started.
-        #[cfg(unix)]
-        let has_group = File::open("/dev/tty").is_err();
-        #[cfg(unix)]
-        if has_group {
-            command.process_group(0);
-        }
-        let child = command.spawn()?;
-        Ok(Running {
-            #[cfg(unix)]
-            group: child
-                .id()
-                .filter(|_| has_group)
-                .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)),
-            child,
-        })
-    }
-
-    /// Gives the command a line, and waits until it ends by itself.
-    async fn give(&mut self, line: &str) -> io::Result<ExitStatus> {
-        let mut stdin = self.child.stdin.take().expect("its standard input is a pipe");
-        // A command that does not read its input still speaks with its exit code.
-        let _ = stdin.write_all(line.as_bytes()).await;
-        drop(stdin);
-        let status = self.child.wait().await?;
-        // What it leaves running on purpose, such as an agent, stays.
-        #[cfg(unix)]
-        {
-            self.group = None;
-        }
-        Ok(status)
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
-}
-
-async fn give_to(command: &str, secret: &SecretString) -> Result<()> {
+async fn give_to(command: &str, secret: &SecretString, env: &Env) -> Result<()> {
     let failed =
         |why: String| Error::new(Kind::Refused, format!("the password command failed: {why}; nothing was sent"));
     let words = shell_words::split(command).map_err(|error| failed(error.to_string()))?;
-    let (program, args) = words.split_first().ok_or_else(|| failed("it is empty".to_owned()))?;
-    let mut running = Running::start(program, args).map_err(|error| failed(error.to_string()))?;
-    let line = format!("{}\n", secret.expose_secret());
-    match tokio::time::timeout(COMMAND_TIME, running.give(&line)).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(failed(status.to_string())),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed(format!("it took longer than {} s", COMMAND_TIME.as_secs()))),
+    if words.is_empty() {
+        return Err(failed("it is empty".to_owned()));
     }
+    let line = format!("{}\n", secret.expose_secret());
+    let given = child::run(&words, env, Some(&line), child::COMMAND_TIME).await;
+    given.map(drop).map_err(|trouble| trouble.into_error(failed))
 }
 
 #[cfg(test)]

@@ -1,26 +1,37 @@
-//! Commands that print a secret: limited in time and output, and ended together with the program.
+//! Commands that print or receive a secret: limited in time and output, and ended together with the program.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::Env;
 use super::file::SECRET_MAX;
+use crate::error::{Error, Kind};
 
 /// Half a minute: long enough to unlock a password store, short enough for a job not to hang.
-pub(super) const COMMAND_TIME: Duration = Duration::from_secs(30);
+pub(crate) const COMMAND_TIME: Duration = Duration::from_secs(30);
 
-/// Why there is no output.
+/// Why a command has not done its work.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Ctrl-C at the terminal ended the command.
     Interrupted,
     /// Anything else, in words.
     Failed(String),
+}
+
+impl Trouble {
+    /// Returns the error for the user; `failed` makes it out of the reason.
+    pub(crate) fn into_error(self, failed: impl FnOnce(String) -> Error) -> Error {
+        match self {
+            Trouble::Interrupted => Error::new(Kind::Interrupted, "interrupted; nothing was changed"),
+            Trouble::Failed(why) => failed(why),
+        }
+    }
 }
 
 impl From<io::Error> for Trouble {
@@ -46,12 +57,17 @@ impl Drop for Running {
     }
 }
 
-/// Runs a command without a shell and without our secrets in its environment, and returns what it prints.
-pub(super) async fn run(words: &[String], env: &Env, limit: Duration) -> Result<Vec<u8>, Trouble> {
+/// Runs a command without a shell and without our secrets in its environment. Gives it `input`, if there is any, or else
+/// returns what it prints.
+pub(crate) async fn run(words: &[String], env: &Env, input: Option<&str>, limit: Duration) -> Result<Vec<u8>, Trouble> {
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
-    // A person may be asked at the terminal; what is piped to us is not for the command.
-    command.stdin(if io::stdin().is_terminal() { Stdio::inherit() } else { Stdio::null() });
+    command.args(&words[1..]).stderr(Stdio::inherit()).kill_on_drop(true);
+    match input {
+        Some(_) => command.stdin(Stdio::piped()).stdout(Stdio::null()),
+        // A person may be asked at the terminal; what is piped to us is not for the command.
+        None if io::stdin().is_terminal() => command.stdin(Stdio::inherit()).stdout(Stdio::piped()),
+        None => command.stdin(Stdio::null()).stdout(Stdio::piped()),
+    };
     for name in env.secret_variables() {
         command.env_remove(name);
     }
@@ -69,7 +85,7 @@ pub(super) async fn run(words: &[String], env: &Env, limit: Duration) -> Result<
         group: child.id().filter(|_| has_group).and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)),
         child,
     };
-    match tokio::time::timeout(limit, output(&mut running.child)).await {
+    match tokio::time::timeout(limit, exchange(&mut running.child, input)).await {
         Ok(Ok((bytes, status))) => {
             // What it leaves running on purpose, such as an agent, stays.
             #[cfg(unix)]
@@ -83,9 +99,16 @@ pub(super) async fn run(words: &[String], env: &Env, limit: Duration) -> Result<
     }
 }
 
-async fn output(child: &mut Child) -> io::Result<(Vec<u8>, ExitStatus)> {
-    let (mut bytes, stdout) = (Vec::new(), child.stdout.take().expect("its standard output is a pipe"));
-    stdout.take(SECRET_MAX + 1).read_to_end(&mut bytes).await?;
+/// Gives the command its input or reads its output, whichever is a pipe, and waits until it ends by itself.
+async fn exchange(child: &mut Child, input: Option<&str>) -> io::Result<(Vec<u8>, ExitStatus)> {
+    let mut bytes = Vec::new();
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A command that does not read its input still answers with its exit code.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(SECRET_MAX + 1).read_to_end(&mut bytes).await?;
+    }
     if bytes.len() as u64 > SECRET_MAX {
         return Err(io::Error::other(format!("it printed more than {} KiB", SECRET_MAX >> 10)));
     }
@@ -107,7 +130,7 @@ mod tests {
     async fn sh(script: &str, env: &[(&str, &str)], limit: Duration) -> Result<String, Trouble> {
         let words = ["sh", "-c", script].map(str::to_owned);
         let env = Env::from_pairs(env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        run(&words, &env, limit).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        run(&words, &env, None, limit).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     #[tokio::test]

@@ -21,19 +21,30 @@ pub(crate) async fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Stri
 }
 
 /// Reads a small file that holds a secret; refuses one that others can read.
-pub fn read_private(path: &Path) -> Result<String> {
-    let failed = |why: String| Error::new(Kind::Config, format!("cannot read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+pub(super) fn read_private(path: &Path) -> Result<String> {
+    let failed = |why: String| unreadable(path, &why);
+    let bytes = read(open_private(path)?, SECRET_MAX).map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| failed("it is not valid UTF-8".to_owned()))
+}
+
+/// Opens a file that holds a secret; refuses one that others can read.
+pub(crate) fn open_private(path: &Path) -> Result<File> {
+    let failed = |error: io::Error| unreadable(path, &error.to_string());
+    let file = File::open(path).map_err(failed)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let about = file.metadata().map_err(|error| failed(error.to_string()))?;
+        let about = file.metadata().map_err(failed)?;
         if about.is_file() && about.permissions().mode() & 0o077 != 0 {
-            return Err(failed("others can read it".to_owned()).hint(format!("chmod 600 {}", path.display())));
+            return Err(unreadable(path, "others can read it").hint(format!("chmod 600 {}", path.display())));
         }
     }
-    let bytes = read(file, SECRET_MAX).map_err(|error| failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|_| failed("it is not text".to_owned()))
+    Ok(file)
+}
+
+/// Returns the error for a file with a secret that cannot be read.
+pub(crate) fn unreadable(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Config, format!("cannot read {}: {why}", path.display()))
 }
 
 /// Reads at most so many bytes; more is an error.

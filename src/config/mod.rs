@@ -2,7 +2,7 @@
 //!
 //! Precedence: flag, `MBX_*` variable, profile, `[defaults]`, built in.
 
-mod child;
+pub(crate) mod child;
 mod env;
 mod file;
 mod layers;
@@ -17,8 +17,7 @@ use etcetera::BaseStrategy;
 use toml::{Table, Value};
 
 pub use env::{Env, variable};
-pub(crate) use file::read_at_most;
-pub use file::read_private;
+pub(crate) use file::{open_private, read_at_most, unreadable};
 pub use layers::{BaseUrl, Origin, Sourced};
 use layers::{first, wrong};
 pub use profile::Profile;

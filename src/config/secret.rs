@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::Env;
-use super::child::{COMMAND_TIME, Trouble, run};
+use super::child;
 use super::file::{aside, read_private};
 use crate::error::{Error, Kind, Result};
 
@@ -92,10 +92,8 @@ impl SecretRef {
 
 async fn printed(words: &[String], env: &Env) -> Result<String> {
     let failed = |why: String| Error::new(Kind::Config, format!("cannot get a secret from `{}`: {why}", words[0]));
-    let bytes = run(words, env, COMMAND_TIME).await.map_err(|trouble| match trouble {
-        Trouble::Interrupted => Error::new(Kind::Interrupted, "interrupted; nothing was changed"),
-        Trouble::Failed(why) => failed(why),
-    })?;
+    let bytes =
+        child::run(words, env, None, child::COMMAND_TIME).await.map_err(|trouble| trouble.into_error(failed))?;
     // A password store keeps the password on the first line and notes below it.
     let text = String::from_utf8(bytes).map_err(|_| failed("its output is not UTF-8".to_owned()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())

@@ -75,8 +75,11 @@ impl<'a> Writer<'a> {
         self.sink.write(format_args!("{before}\n  {text}\n"))
     }
 
-    /// Shows the rows so far.
+    /// Shows the rows so far; those that still measure a table wait.
     pub(super) fn flush(&mut self) -> Result<()> {
+        let mut text = String::new();
+        self.table.flush(&mut text);
+        self.sink.write(format_args!("{text}"))?;
         self.sink.flush()
     }
 
@@ -89,7 +92,7 @@ impl<'a> Writer<'a> {
     pub(super) fn end(&mut self) -> Result<()> {
         self.begin()?;
         let mut text = String::new();
-        self.table.release(&mut text);
+        self.table.draw(&mut text);
         match self.out.format {
             Format::Json if self.shown > 0 => text.push_str("  }\n]\n"),
             Format::Json => text.push_str("[]\n"),

@@ -1,10 +1,13 @@
-//! A table: columns as wide as the widest cell so far, and cells that are folded where a terminal is too narrow.
+//! A table: drawn in blocks of rows, with columns as wide as the widest cell so far, and with cells that are folded where a
+//! terminal is too narrow.
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
-use unicode_width::UnicodeWidthStr;
+use tabled::builder::Builder;
+use tabled::grid::dimension::PeekableGridDimension;
+use tabled::settings::object::Segment;
+use tabled::settings::peaker::PriorityMax;
+use tabled::settings::{Alignment, Format, Padding, Style, Width};
 
 use super::column::Column;
 
@@ -15,108 +18,96 @@ const GAP: usize = 3;
 /// the screen.
 const WIDEST: usize = 48;
 
-/// A table is measured by so many rows, or so many bytes of them, and the rows after them follow in the same columns.
-const MEASURED_ROWS: usize = 1000;
-const MEASURED_BYTES: usize = 64 << 10;
+/// A block has at most so many rows, or so many bytes of them. The first block measures the columns, and every later block
+/// only widens them.
+const BLOCK_ROWS: usize = 1000;
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// The layout of a table.
 pub(super) struct Table {
+    /// The widths so far, each with its gap.
     widths: Vec<usize>,
-    /// The rows to measure by, heading included; `None` once they are written.
-    held: Option<Vec<Vec<String>>>,
+    /// The rows of the next block, heading included.
+    held: Vec<Vec<String>>,
     held_bytes: usize,
+    /// How many rows a block has at most.
+    block: usize,
+    /// Whether the first block, which measures the columns, is still to be drawn.
+    is_measuring: bool,
     widest: usize,
     /// How wide the terminal is that the table must fit.
     fits: Option<usize>,
 }
 
 impl Table {
-    /// Begins a table that is measured by its first rows and fits the terminal, if there is one.
+    /// Begins a table that is measured by its first block and fits the terminal, if there is one.
     pub(super) fn measured(columns: &[Column]) -> Self {
         let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
         Table {
             widths: vec![0; columns.len()],
-            held: Some(Vec::new()),
+            held: Vec::new(),
             held_bytes: 0,
+            block: BLOCK_ROWS,
+            is_measuring: true,
             widest: usize::MAX,
             fits: terminal.map(|(width, _)| usize::from(width.0)),
         }
     }
 
-    /// Begins a table whose rows are written at once, from the first on.
+    /// Begins a table whose rows are drawn one by one, from the first on.
     pub(super) fn live(columns: &[Column]) -> Self {
-        let widths = columns.iter().map(|column| column.width).collect();
-        Table { widths, held: None, held_bytes: 0, widest: WIDEST, fits: None }
+        let widths = columns.iter().map(|column| column.width + GAP).collect();
+        Table { widths, block: 1, is_measuring: false, widest: WIDEST + GAP, fits: None, ..Table::measured(columns) }
     }
 
-    /// Adds a row to `text`, at once or when there are enough rows to measure by.
+    /// Adds a row, and draws the block that is full with it.
     pub(super) fn add(&mut self, cells: Vec<String>, text: &mut String) {
-        let Some(held) = &mut self.held else { return self.write(&cells, text) };
         self.held_bytes += cells.iter().map(String::len).sum::<usize>();
-        held.push(cells);
-        if held.len() > MEASURED_ROWS || self.held_bytes > MEASURED_BYTES {
-            self.release(text);
+        self.held.push(cells);
+        if self.held.len() >= self.block || self.held_bytes > BLOCK_BYTES {
+            self.draw(text);
         }
     }
 
-    /// Adds the rows to `text` that were held to measure by.
-    pub(super) fn release(&mut self, text: &mut String) {
-        let Some(held) = self.held.take() else { return };
-        held.iter().for_each(|cells| self.grow(cells));
+    /// Draws the rows so far, unless they still measure the columns.
+    pub(super) fn flush(&mut self, text: &mut String) {
+        if !self.is_measuring {
+            self.draw(text);
+        }
+    }
+
+    /// Draws the rows that are left.
+    pub(super) fn draw(&mut self, text: &mut String) {
+        self.is_measuring = false;
+        self.held_bytes = 0;
+        if self.held.is_empty() {
+            return;
+        }
+        let mut table = Builder::from_iter(self.held.drain(..)).build();
+        table.with(Style::empty()).with(Alignment::left()).with(Padding::new(0, GAP, 0, 0));
+        let seen = PeekableGridDimension::width(table.get_records(), table.get_config());
+        let drawn = seen.iter().zip(&self.widths).map(|(seen, width)| *seen.max(width));
+        table.with(Width::list(drawn));
+        for (width, seen) in self.widths.iter_mut().zip(seen) {
+            *width = (*width).max(seen.min(self.widest));
+        }
         if let Some(terminal) = self.fits {
-            self.shrink(terminal);
-        }
-        held.iter().for_each(|cells| self.write(cells, text));
-    }
-
-    fn grow(&mut self, cells: &[String]) {
-        for (cell, width) in cells.iter().zip(&mut self.widths) {
-            *width = (*width).max(cell.width().min(self.widest));
-        }
-    }
-
-    /// Makes the widest columns narrower, those on the right first, until all of them fit.
-    fn shrink(&mut self, terminal: usize) {
-        let gaps = GAP * self.widths.len().saturating_sub(1);
-        let mut excess = (self.widths.iter().sum::<usize>() + gaps).saturating_sub(terminal);
-        while excess > 0
-            && let Some(widest) = self.widths.iter_mut().max().filter(|width| **width > 1)
-        {
-            *widest -= 1;
-            excess -= 1;
-        }
-    }
-
-    fn write(&mut self, cells: &[String], text: &mut String) {
-        // At a terminal the columns stay as they were measured.
-        if self.fits.is_none() {
-            self.grow(cells);
-        }
-        let folded: Vec<Vec<Cow<'_, str>>> =
-            cells.iter().zip(&self.widths).map(|(cell, width)| self.fold(cell, *width)).collect();
-        for line in 0..folded.iter().map(Vec::len).max().unwrap_or_default() {
-            let start = text.len();
-            for (parts, width) in folded.iter().zip(&self.widths) {
-                let part = parts.get(line).map_or("", |part| part);
-                text.push_str(part);
-                text.extend(std::iter::repeat_n(' ', width.saturating_sub(part.width()) + GAP));
+            table.with(Width::wrap(terminal + GAP).keep_words(true).priority(PriorityMax::right()));
+            if let Some(widths) = table.get_dimension().get_widths() {
+                self.widths = widths.to_vec();
             }
-            text.truncate(start + text[start..].trim_end().len());
+            table.modify(Segment::all(), Format::content(tidy)).with(Width::list(self.widths.clone()));
+        }
+        for line in table.to_string().lines() {
+            text.push_str(line.trim_end());
             text.push('\n');
         }
     }
+}
 
-    /// Folds a cell into the lines that fit its column at a terminal.
-    fn fold<'a>(&self, cell: &'a str, width: usize) -> Vec<Cow<'a, str>> {
-        if self.fits.is_none() || cell.width() <= width {
-            return vec![Cow::Borrowed(cell)];
-        }
-        let options = Options::new(width)
-            .wrap_algorithm(WrapAlgorithm::FirstFit)
-            .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation);
-        textwrap::wrap(cell, options)
-    }
+/// Takes the blanks off at which a cell was folded: where a line was full, the blank begins the next line, or stands alone.
+fn tidy(cell: &str) -> String {
+    cell.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -128,7 +119,7 @@ mod tests {
         let mut table = Table { fits, ..Table::measured(&[column("a"), column("b")]) };
         let mut text = String::new();
         rows.iter().for_each(|row| table.add(row.map(str::to_owned).to_vec(), &mut text));
-        table.release(&mut text);
+        table.draw(&mut text);
         text
     }
 
@@ -140,16 +131,16 @@ mod tests {
     #[test]
     fn cells_are_folded_between_words_to_fit_a_terminal() {
         let rows = [["name", "value of it"], ["verylongname", "a"]];
-        let folded = ["name     value", "         of it", "verylo   a", "ngname"];
+        let folded = ["name     value", "         of", "         it", "verylo   a", "ngname"];
         assert_eq!(table(Some(14), &rows).lines().collect::<Vec<_>>(), folded);
     }
 
     #[test]
     fn rows_after_the_measured_ones_only_widen_the_columns() {
-        let mut rows = vec![["ab", "c"]; MEASURED_ROWS + 1];
+        let mut rows = vec![["ab", "c"]; BLOCK_ROWS];
         rows.extend([["abcd", "e"], ["ab", "c"]]);
         let text = table(None, &rows);
-        let last: Vec<_> = text.lines().skip(MEASURED_ROWS).collect();
+        let last: Vec<_> = text.lines().skip(BLOCK_ROWS - 1).collect();
         assert_eq!(last, ["ab   c", "abcd   e", "ab     c"]);
     }
 }

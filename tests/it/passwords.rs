@@ -15,18 +15,24 @@ const CREATE: [&str; 4] = ["create", "a@example.com", "-p", "emboux"];
 #[tokio::test]
 async fn a_password_that_nobody_could_type_is_refused_from_every_source() {
     let sandbox = Sandbox::start().await.expect("the sandbox starts");
-    for (text, why) in [
-        ("first\nsecond\n", "the password has more than one line"),
-        ("tab\tbed", "the password has a control character"),
-        ("", "the password is empty"),
-        (&"x".repeat(4097), "the password is longer than 4096 bytes"),
+    for (bytes, why) in [
+        (&b"first\nsecond\n"[..], "the password has more than one line"),
+        (b"tab\tbed", "the password has a control character"),
+        (b"", "the password is empty"),
+        (b"Passw\xf6rd-17", "the password is not valid UTF-8"),
+        (&[b'x'; 4097], "the password is longer than 4096 bytes"),
+        // More than any file with a secret may have.
+        (&[b'x'; 100_000], "the password is longer than 4096 bytes"),
     ] {
-        let mbx = Mbx::on(&sandbox).env("NEW_PASSWORD", text);
-        let file = mbx.file("password", text).to_string_lossy().into_owned();
-        let mut ran = vec![mbx.run_with_input(&[&CREATE[..], &["--password-stdin"]].concat(), text).await];
+        let mut mbx = Mbx::on(&sandbox);
+        let file = mbx.file("password", "");
+        std::fs::write(&file, bytes).expect("it is written");
+        let file = file.to_string_lossy().into_owned();
+        let mut ran = vec![mbx.run_with_input(&[&CREATE[..], &["--password-stdin"]].concat(), bytes).await];
         ran.push(mbx.run(&[&CREATE[..], &["--password-file", &file]].concat()).await);
-        // An empty variable counts as unset.
-        if !text.is_empty() {
+        // An empty variable counts as unset, and so does one that is not valid UTF-8.
+        if let Some(text) = str::from_utf8(bytes).ok().filter(|text| !text.is_empty()) {
+            mbx.set("NEW_PASSWORD", text);
             ran.push(mbx.run(&[&CREATE[..], &["--password-env", "NEW_PASSWORD"]].concat()).await);
         }
         for ran in ran {
@@ -66,6 +72,27 @@ async fn no_password_is_shown_on_an_output_that_is_closed() {
         assert!(said.contains("standard output is closed") && said.contains("--password-out"), "{said}");
     }
     assert!(sandbox.take_seen().is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_password_command_gets_the_password_and_none_of_our_secrets() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox).env("MBX_INBOX_PASSWORD", "canary").env("KEPT", "yes");
+    let seen = mbx.home.path().join("seen");
+    let script = format!("sh -c 'env > {0}; cat >> {0}; yes | head -c 100000'", seen.display());
+    let line = [&CREATE[..], &["--generate-password", "--show-password", "-o", "json"]].concat();
+    let made = mbx.run(&[&line[..], &["--password-out-command", &script]].concat()).await.ok().json();
+    let seen = std::fs::read_to_string(&seen).expect("the command ran");
+    assert_eq!(seen.lines().last(), made["password"].as_str(), "{seen}");
+    assert!(seen.contains("KEPT=yes") && seen.contains("MBX_EMBOUX_BASE_URL="), "{seen}");
+    assert!(!seen.contains("MBX_EMBOUX_API_KEY") && !seen.contains("canary"), "{seen}");
+    let ran = mbx.run(&[&line[..], &["--password-out-command", "sh -c 'exit 3'"]].concat()).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (17, ""), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the password command failed: it ended with exit status: 3; nothing was sent"),
+        "{ran:?}"
+    );
 }
 
 /// Starts the program with its output in pipes.

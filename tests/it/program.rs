@@ -94,13 +94,13 @@ impl Mbx {
         Ran::of(self.command(args).env(name, value).output().await.expect("it runs"))
     }
 
-    pub(crate) async fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) async fn run_with_input(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
         let mut command = self.command(args);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("its input is a pipe");
         // A command that refuses before it reads its input closes the pipe, which is fine.
-        let _ = stdin.write_all(input.as_bytes()).await;
+        let _ = stdin.write_all(input.as_ref()).await;
         drop(stdin);
         Ran::of(child.wait_with_output().await.expect("it ends"))
     }
