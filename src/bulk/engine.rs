@@ -383,6 +383,9 @@ impl Run<'_> {
         if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
             notes.push("its answer was lost; a look found it done".to_owned());
         }
+        if let (Outcome::Created, true, Some(sent)) = (outcome, was_lost, job.case.sent()) {
+            self.witnesses.add(&job.new.address, sent);
+        }
         self.summary.count(outcome);
         let is_partial = job.error.as_ref().is_some_and(|error| error.effect != Effect::None);
         let done = Done {

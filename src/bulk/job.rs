@@ -29,11 +29,17 @@ pub(super) struct Job {
 /// What a request answered for one row.
 pub(super) enum Answered {
     /// The mailbox as it is now.
-    Mailbox(Mailbox),
+    Mailbox(Box<Mailbox>),
     /// Nothing more than success.
     Nothing,
     /// What becomes of a removed mailbox.
     Removed(Removal),
+}
+
+impl Answered {
+    fn mailbox(mailbox: Mailbox) -> Self {
+        Answered::Mailbox(Box::new(mailbox))
+    }
 }
 
 impl Job {
@@ -96,11 +102,11 @@ impl Job {
                 let whole = match self.mailbox.take() {
                     // The answer to the second request shows only what it set.
                     Some(made) if self.case.task() == Task::Finish => {
-                        Mailbox { quota: mailbox.quota, admin: mailbox.admin, ..*made }
+                        Box::new(Mailbox { quota: mailbox.quota, admin: mailbox.admin, ..*made })
                     }
                     _ => mailbox,
                 };
-                self.mailbox = Some(Box::new(whole));
+                self.mailbox = Some(whole);
             }
             Answered::Nothing => {}
             Answered::Removed(Removal::Done(note)) => self.notes.extend(note.map(str::to_owned)),
@@ -119,7 +125,7 @@ pub(super) async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Resul
     } else {
         let batch: Vec<NewMailbox> = jobs.iter().map(|job| job.new.clone()).collect();
         let results = provider.create_mailboxes(&batch).await;
-        results.map(|all| all.into_iter().map(|result| result.map(|done| done.map(Answered::Mailbox))).collect())
+        results.map(|all| all.into_iter().map(|result| result.map(|done| done.map(Answered::mailbox))).collect())
     };
     (jobs, results)
 }
@@ -127,9 +133,9 @@ pub(super) async fn send(provider: &Checked, jobs: Vec<Job>) -> (Vec<Job>, Resul
 async fn send_one(provider: &Checked, job: &Job) -> Result<Done<Answered>> {
     let (new, address) = (&job.new, &job.new.address);
     Ok(match job.case.task() {
-        Task::Create => provider.send_new(new).await?.map(Answered::Mailbox),
-        Task::Finish => provider.send_extras(new).await?.map(Answered::Mailbox),
-        Task::Update => provider.send_change(address, &new.as_change()).await?.map(Answered::Mailbox),
+        Task::Create => provider.send_new(new).await?.map(Answered::mailbox),
+        Task::Finish => provider.send_extras(new).await?.map(Answered::mailbox),
+        Task::Update => provider.send_change(address, &new.as_change()).await?.map(Answered::mailbox),
         Task::SetPassword => {
             // The dry run of a row whose password is still to be made sends none.
             let password = new.password.clone().unwrap_or_default();

@@ -10,8 +10,8 @@ use super::engine::Run;
 use super::job::Job;
 use crate::error::Result;
 use crate::http;
-use crate::model::{Address, DomainName, Mailbox};
-use crate::provider::case::{Event, Found, Look, Rules, Step};
+use crate::model::{Address, DomainName, Mailbox, Outcome};
+use crate::provider::case::{Event, Found, Look, Rules, Step, Verdict};
 use crate::provider::{Checked, CreationClock, Provider};
 
 /// From how long on a pause is explained.
@@ -49,6 +49,12 @@ impl Witnesses {
         self.created.push_front((address.clone(), at));
     }
 
+    /// Takes in that a listing which began at `at` shows a mailbox that was created after `created`.
+    fn listed(&mut self, at: Timestamp, created: Timestamp) {
+        let lag = at.duration_since(created).max(SignedDuration::ZERO);
+        self.lag = Some(self.lag.map_or(lag, |known| known.min(lag)));
+    }
+
     fn times(&self) -> HashMap<Address, Timestamp> {
         self.created.iter().cloned().collect()
     }
@@ -57,8 +63,7 @@ impl Witnesses {
     /// shows.
     fn as_of(&mut self, at: Timestamp, newest: Option<Timestamp>, rules: &Rules) -> Option<Timestamp> {
         if let Some(newest) = newest {
-            let lag = at.duration_since(newest).max(SignedDuration::ZERO);
-            self.lag = Some(self.lag.map_or(lag, |known| known.min(lag)));
+            self.listed(at, newest);
         }
         // Twice what was seen, and a little more: it need not be the same each time.
         let slack = rules.pause.min(SignedDuration::from_secs(1));
@@ -169,7 +174,11 @@ impl Run<'_> {
     }
 
     fn looked(&mut self, mut job: Job, look: Look) {
+        let sent = job.case.sent();
         let step = job.case.on(Event::Looked(look));
+        if let (Step::Finish(Verdict { outcome: Outcome::Created, .. }), Some(sent)) = (step, sent) {
+            self.witnesses.listed(look.at, sent);
+        }
         self.step(job, step);
     }
 }

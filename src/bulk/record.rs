@@ -88,7 +88,7 @@ pub struct Record {
     rows: Vec<State>,
     /// Whether all rows have been worked on.
     pub ended: bool,
-    /// Whether all that the journal's last process wrote is certainly there: the machine has not been stopped since.
+    /// Whether all that was ever written is certainly there: the machine has not been stopped since the run began.
     pub is_whole: bool,
     /// Some of the mailboxes that were created last, with the time before which their requests left.
     pub created: Vec<(Address, jiff::Timestamp)>,
@@ -108,6 +108,7 @@ impl Record {
         let here = this_boot();
         // Whether what was written by the process so far is certainly all there, since the machine has not stopped.
         let mut is_whole = here.is_some() && header.boot == here;
+        let mut was_always = is_whole;
         let mut rows = Vec::new();
         let mut created: VecDeque<(Address, jiff::Timestamp)> = VecDeque::new();
         let mut ended = false;
@@ -143,11 +144,14 @@ impl Record {
                     ended = false;
                     rows.iter_mut().for_each(|state: &mut State| *state = state.retried());
                 }
-                Line::Resumed { boot, .. } => is_whole = here.is_some() && boot == here,
+                Line::Resumed { boot, .. } => {
+                    is_whole = here.is_some() && boot == here;
+                    was_always &= is_whole;
+                }
                 Line::Ended { .. } => ended = true,
             }
         }
-        Ok(Record { header, rows, ended, is_whole, created: created.into() })
+        Ok(Record { header, rows, ended, is_whole: was_always, created: created.into() })
     }
 
     /// Returns how far a row has come.

@@ -343,6 +343,10 @@ impl Case {
             case.before = Before::Yes;
         }
         case.lose(sent.unwrap_or(now));
+        if was_listed {
+            // What exists is not created, so that no request carried a password.
+            case.password = None;
+        }
         case
     }
 
@@ -609,8 +613,12 @@ impl Case {
         match self.doubt {
             Doubt::Refused if is_newer || is_long_ago => self.finish(Outcome::Failed, Why::Answered),
             Doubt::None | Doubt::Lost if is_newer => self.send_again(Why::NotShown),
-            Doubt::None | Doubt::Lost if is_long_ago && self.rules.is_costly => {
-                self.finish(Outcome::Failed, Why::NotShown)
+            // As often as the provider's own account asks for; a single look after a long time is as good.
+            Doubt::None | Doubt::Lost if self.rules.is_costly => {
+                if is_long_ago && (self.is_resumed || self.looks >= self.rules.looks) {
+                    return self.finish(Outcome::Failed, Why::NotShown);
+                }
+                self.look_again(Why::NotShown)
             }
             Doubt::None | Doubt::Lost if is_long_ago => self.send_again(Why::NotShown),
             Doubt::Exists if is_long_ago => self.finish(Outcome::Failed, Why::HeldOtherwise),
