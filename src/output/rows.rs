@@ -70,6 +70,9 @@ impl Row {
 
     /// Shows a password, and what is known about it, in front of `extra`.
     pub fn set_password(&mut self, password: &SecretString, state: PasswordState) {
+        for key in ["password", "password_state"] {
+            self.shift_remove(key);
+        }
         let at = self.keys().position(|key| key == "extra").unwrap_or(self.len());
         self.shift_insert(at, "password".to_owned(), value(&password.expose_secret()));
         self.shift_insert(at + 1, "password_state".to_owned(), value(&state));
@@ -503,6 +506,7 @@ mod tests {
         let source = Source { provider: ProviderId::Emboux, profile: "test".to_owned() };
         let mut row = mailbox(&Mailbox::at("ada@example.com".parse().expect("an address")), &source, None);
         assert_eq!((row.at("status"), row.at("notes")), (&Value::Null, &Value::Array(Vec::new())));
+        row.set_password(&"secret".into(), PasswordState::Accepted);
         row.set_password(&"secret".into(), PasswordState::PossiblyInUse);
         row.add_note("something to say");
         let end: Vec<_> = row.iter().skip(row.len() - 4).map(|(key, value)| format!("{key}={value}")).collect();

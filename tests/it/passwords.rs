@@ -43,6 +43,40 @@ async fn a_password_that_nobody_could_type_is_refused_from_every_source() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_shown_stands_beside_its_state_before_extra() {
+    let mbx = Mbx::new();
+    let line = "create -p emboux --sandbox hello@example.com --generate-password --show-password -o json";
+    let ran = mbx.run(&line.split(' ').collect::<Vec<_>>()).await.ok();
+    let made = ran.json();
+    let password = made["password"].as_str().expect("it is shown");
+    assert_eq!(ran.stdout.replace(password, "…"), CREATED);
+}
+
+/// The sample of the contract.
+const CREATED: &str = r#"{
+  "outcome": "created",
+  "address": "hello@example.com",
+  "local_part": "hello",
+  "domain": "example.com",
+  "provider": "emboux",
+  "profile": "sandbox",
+  "id": "1",
+  "status": "active",
+  "first_name": null,
+  "last_name": null,
+  "admin": null,
+  "quota": null,
+  "aliases": null,
+  "created_at": "2026-01-05T09:00:00",
+  "updated_at": null,
+  "password": "…",
+  "password_state": "accepted",
+  "extra": {},
+  "notes": []
+}
+"#;
+
+#[tokio::test]
 async fn csv_shows_no_password_that_it_would_change() {
     let sandbox = Sandbox::start().await.expect("the sandbox starts");
     let mbx = Mbx::on(&sandbox);
