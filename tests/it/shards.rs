@@ -68,6 +68,7 @@ fn passwords(mbx: &Mbx) -> Vec<(String, String)> {
 async fn each_row_is_made_once_by_the_parts_of_every_example() {
     for example in ["slurm.sh", "kubernetes-job.yaml", "ci-matrix.yml"] {
         let sandbox = Sandbox::start().await.expect("the sandbox starts");
+        sandbox.run_clock(ProviderId::Emboux);
         let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
         let rows: String = (0..ROWS).map(|n| format!("user{n}@example.com\n")).collect();
         mbx.file("people.csv", &("address\n".to_owned() + &rows));
@@ -80,6 +81,8 @@ async fn each_row_is_made_once_by_the_parts_of_every_example() {
         while sandbox.take_seen().iter().all(|seen| seen.method != Method::POST) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        // Mailboxes whose answers have come show how far EmBoux's clock, which names no zone, is ahead of ours.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         Command::new("kill").args(["-KILL", "--", &group]).status().await.expect("it is killed");
         lost.wait().await.expect("it ended");
         let ran = join_all((0..PARTS).map(|n| part(&mbx, example, n).output())).await;

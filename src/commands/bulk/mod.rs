@@ -316,6 +316,9 @@ fn run_row(record: &Record) -> Row {
     ])
 }
 
+/// How many characters of a run's name say when it began, to the second.
+const SECOND: usize = "20260105-090000".len();
+
 /// Returns the name of the run that is meant: the name itself, the beginning of one name alone, or `last`.
 fn run_named(folder: &Path, text: &str) -> Result<String> {
     let mut names = record::runs(folder)?;
@@ -323,7 +326,11 @@ fn run_named(folder: &Path, text: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     if text == "last" {
-        return names.pop().ok_or_else(|| {
+        // Names are by the second; what began last within one is in the first line. A damaged journal is none of these.
+        let begun = |name: &String| Some((Lines::open(folder, name).ok()?.header.started, name.clone()));
+        let second = names.last().map(|name| name.chars().take(SECOND).collect::<String>()).unwrap_or_default();
+        let latest = names.iter().filter(|name| name.starts_with(&second)).filter_map(begun).max();
+        return latest.map(|(_, name)| name).ok_or_else(|| {
             Error::new(Kind::NotFound, "there is no run yet").hint("`mbx bulk create FILE` begins one")
         });
     }
