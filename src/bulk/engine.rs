@@ -82,7 +82,7 @@ pub async fn run(
         _ => 1,
     };
     let group = (options.concurrency * most).clamp(*GROUP.start(), *GROUP.end());
-    let rules = rules(provider, &options);
+    let rules = rules(provider.case_rules(options.on_existing, Op::ListMailboxes), &options);
     let feeder = Feeder::new(provider, &options, io, rules, group)?;
     let run = Run {
         provider,
@@ -104,16 +104,10 @@ pub async fn run(
     run.work(feeder).await
 }
 
-/// Returns how the cases of a run are driven.
-fn rules(provider: &Checked, options: &Options) -> Rules {
+/// Returns how the cases of a run are driven, given how the provider's single requests are.
+pub fn rules(single: Rules, options: &Options) -> Rules {
     let pause = SignedDuration::try_from(options.poll).unwrap_or(LAG);
-    let mut rules = Rules {
-        resends: !options.only_looks,
-        attempts: ATTEMPTS,
-        looks: 2,
-        pause,
-        ..provider.case_rules(options.on_existing, Op::ListMailboxes)
-    };
+    let mut rules = Rules { resends: !options.only_looks, attempts: ATTEMPTS, looks: 2, pause, ..single };
     // Where the listing lags by the provider's own account, how long it is looked for follows from how often.
     if rules.is_costly {
         rules.lag = rules.lag.min(pause * 14);

@@ -28,23 +28,23 @@ const WITNESSES: usize = 64;
 
 /// What proves that a listing is new: mailboxes that were certainly created, and how soon they were listed.
 #[derive(Default)]
-pub(super) struct Witnesses {
+pub struct Witnesses {
     /// Mailboxes that exist, and a time after which they were created.
     created: VecDeque<(Address, Timestamp)>,
     /// The shortest time in which one was seen to be listed: the provider lists no later than that.
     lag: Option<SignedDuration>,
     /// What the creation times of such mailboxes say of the provider's clock.
-    pub(super) clock: CreationClock,
+    pub clock: CreationClock,
 }
 
 impl Witnesses {
     /// Begins with what an earlier part of the run has created.
-    pub(super) fn new(created: impl IntoIterator<Item = (Address, Timestamp)>) -> Self {
+    pub fn new(created: impl IntoIterator<Item = (Address, Timestamp)>) -> Self {
         Witnesses { created: created.into_iter().take(WITNESSES).collect(), ..Witnesses::default() }
     }
 
     /// Adds a mailbox whose creation was answered at this time.
-    pub(super) fn add(&mut self, address: &Address, at: Timestamp) {
+    pub fn add(&mut self, address: &Address, at: Timestamp) {
         self.created.truncate(WITNESSES - 1);
         self.created.push_front((address.clone(), at));
     }
@@ -61,7 +61,7 @@ impl Witnesses {
 
     /// Returns up to when a listing that began at `at` is proven to show what was done, given the newest witness that it
     /// shows.
-    fn as_of(&mut self, at: Timestamp, newest: Option<Timestamp>, rules: &Rules) -> Option<Timestamp> {
+    pub fn as_of(&mut self, at: Timestamp, newest: Option<Timestamp>, rules: &Rules) -> Option<Timestamp> {
         if let Some(newest) = newest {
             self.listed(at, newest);
         }

@@ -27,10 +27,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-pub use self::engine::run;
+pub use self::engine::{rules, run};
 pub use self::feed::STAND_IN;
 use self::input::Input;
 use self::journal::Journal;
+pub use self::looks::Witnesses;
 use self::record::Record;
 use self::sink::Sink;
 pub use self::verb::Verb;

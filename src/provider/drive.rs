@@ -85,7 +85,7 @@ fn time_of(stamp: &Stamp) -> Option<(Timestamp, SignedDuration)> {
 
 /// Compares a creation time with a request that left at `sent` and whose answer was lost at `lost`. `date` is how far the
 /// server's Date header is ahead of our clock, at least and at most.
-pub(super) fn made(
+pub fn made(
     created: Option<&Stamp>,
     (sent, lost, now): (Timestamp, Timestamp, Timestamp),
     date: Option<(SignedDuration, SignedDuration)>,
