@@ -357,7 +357,10 @@ impl Run<'_> {
         let error = job.error.as_ref().filter(|_| matches!(outcome, Outcome::Failed | Outcome::Unknown));
         let message = match (outcome, verdict.why) {
             (Outcome::Unknown, why) => {
-                Some(format!("{}: {}", words::doubt(job.case.task(), &job.new.address), words::reason(why)))
+                let later =
+                    verdict.settles_at.map(|at| format!("; a look after {} settles it", at.strftime("%H:%M UTC")));
+                let (doubt, reason) = (words::doubt(job.case.task(), &job.new.address), words::reason(why));
+                Some(format!("{doubt}: {reason}{}", later.unwrap_or_default()))
             }
             (Outcome::Failed, Why::NotShown) => {
                 Some(format!("{} was not created: its answer was lost, and a later look lacks it", job.new.address))

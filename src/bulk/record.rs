@@ -1,7 +1,7 @@
 //! What a journal says when it is read: how far each row of a run has come.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -276,6 +276,37 @@ impl Iterator for Lines {
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Config, format!("cannot read the journal {}: {error}", path.display()))
+}
+
+/// A run that has begun the same work.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Same {
+    /// Another process works on it.
+    Held(String),
+    /// It was not worked on to its end.
+    Open(String),
+}
+
+/// Finds a run that has begun the same work as `header`: the same verb over the same rows with the same account.
+pub fn same_work(folder: &Path, header: &Header) -> Result<Option<Same>> {
+    let mut open = None;
+    for run in runs(folder)? {
+        // A damaged journal is one of no known work.
+        let Ok(Lines { header: known, reader, .. }) = Lines::open(folder, &run) else { continue };
+        let is_same = (&known.verb, &known.provider, &known.profile, &known.account.base_url, &known.digest)
+            == (&header.verb, &header.provider, &header.profile, &header.account.base_url, &header.digest)
+            && known.options.select == header.options.select;
+        if !is_same {
+            continue;
+        }
+        if matches!(reader.get_ref().try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return Ok(Some(Same::Held(run)));
+        }
+        if Record::read(folder, &run).is_ok_and(|record| !record.ended) {
+            open = Some(Same::Open(run));
+        }
+    }
+    Ok(open)
 }
 
 /// Returns the names of all runs, the oldest first.

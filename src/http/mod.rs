@@ -302,6 +302,15 @@ impl Http {
         Some((clock.date.duration_since(clock.received), clock.date.duration_since(clock.sent) + second))
     }
 
+    /// Returns a mark of the key that signs requests, different for each `salt`: it says whether two runs use the same key
+    /// and nothing about the key. `None` where a user logs in with a password, which could be guessed from a mark.
+    pub fn key_mark(&self, salt: &str) -> Option<String> {
+        use sha2::{Digest, Sha256};
+        let (Credential::Bearer(key) | Credential::Header(_, key)) = self.credential.as_ref()? else { return None };
+        let digest = Sha256::digest(format!("mbx {salt} {}", key.expose_secret()));
+        Some(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Returns whether waits between requests are kept; tests leave them out.
     pub fn waits(&self) -> bool {
         !self.shared.no_wait

@@ -44,6 +44,11 @@ impl Checked {
         self.http.stop_sending();
     }
 
+    /// Returns a mark of the key in use, different for each `salt`; `None` where a user logs in with a password.
+    pub fn key_mark(&self, salt: &str) -> Option<String> {
+        self.http.key_mark(salt)
+    }
+
     /// Returns whether waits are kept; tests leave them out.
     pub(super) fn waits(&self) -> bool {
         self.http.waits()

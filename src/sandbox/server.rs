@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -22,7 +23,7 @@ use tower_service::Service;
 use super::dialect::{base_path, new_account, router};
 use super::fault::{Acts, Answer, Fault};
 use super::mailinabox::BOX_USER;
-use super::store::{Account, KEY, Store};
+use super::store::{Account, IN_READ, KEY, Store};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
@@ -152,6 +153,11 @@ impl Sandbox {
         self.shared.store.with(ProviderId::Litemail, |account| account.lag = listings);
     }
 
+    /// Lets a provider show each new mailbox only so long after its creation. Those of before the call are shown.
+    pub fn list_late(&self, provider: ProviderId, late: Duration) {
+        self.shared.store.with(provider, |account| account.late = Some(late));
+    }
+
     /// Lets an hour pass at a provider, and its clock run as ours does from then on.
     pub fn run_clock(&self, provider: ProviderId) {
         self.shared.store.with(provider, Account::run_clock);
@@ -267,7 +273,9 @@ async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Resp
     let sent = sent.unwrap_or_default();
     let mut router = shared.router.clone();
     let work = async move {
-        let response = router.call(Request::from_parts(parts, Body::from(body))).await;
+        let is_read = parts.method == Method::GET;
+        let call = router.call(Request::from_parts(parts, Body::from(body)));
+        let response = if is_read { IN_READ.scope((), call).await } else { call.await };
         response.unwrap_or_else(|never| match never {})
     };
     let mut response = match fault {

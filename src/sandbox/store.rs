@@ -19,6 +19,11 @@ pub const KEY: &str = "sandbox";
 /// 2026-01-05 08:59 UTC: the first request that may change something happens at nine on a Monday.
 const START: u64 = 1_767_603_540;
 
+tokio::task_local! {
+    /// Is set while a request is answered that only reads.
+    pub(super) static IN_READ: ();
+}
+
 /// What the sandbox holds for one provider.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Account {
@@ -38,6 +43,9 @@ pub(super) struct Account {
     /// How many listings do not show a new mailbox yet.
     #[serde(skip)]
     pub(super) lag: u64,
+    /// How late reads show a new mailbox; a request that changes something knows it at once.
+    #[serde(skip)]
+    pub(super) late: Option<Duration>,
     /// Since when its clock runs as ours does; `None`: a request that may change something takes a minute.
     #[serde(skip)]
     running: Option<Instant>,
@@ -74,6 +82,9 @@ pub(super) struct Mailbox {
     pub(super) extra: Map<String, Value>,
     /// A digest: the sandbox keeps no password.
     password: Option<String>,
+    /// When it was made, if that was in this process.
+    #[serde(skip)]
+    made: Option<Instant>,
 }
 
 /// An alias.
@@ -112,6 +123,7 @@ impl Account {
             extra: Map::new(),
             accepts_repeats: false,
             lag: 0,
+            late: None,
             running: None,
         }
     }
@@ -211,6 +223,7 @@ impl Account {
             status: "active".to_owned(),
             created: now,
             updated: now,
+            made: Some(Instant::now()),
             ..Mailbox::default()
         };
         if let Some(password) = password {
@@ -291,7 +304,16 @@ impl Store {
 
     /// Works on a provider's account.
     pub(super) fn with<T>(&self, provider: ProviderId, work: impl FnOnce(&mut Account) -> T) -> T {
-        work(self.accounts().entry(provider.to_string()).or_insert_with(|| (self.new_account)(provider)))
+        let mut accounts = self.accounts();
+        let account = accounts.entry(provider.to_string()).or_insert_with(|| (self.new_account)(provider));
+        match account.late.filter(|_| IN_READ.try_with(|()| ()).is_ok()) {
+            None => work(account),
+            Some(late) => {
+                let mut view = account.clone();
+                view.mailboxes.retain(|mailbox| mailbox.made.is_none_or(|made| made.elapsed() >= late));
+                work(&mut view)
+            }
+        }
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {

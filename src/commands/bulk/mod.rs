@@ -236,8 +236,8 @@ fn folder(app: &App) -> Result<PathBuf> {
 }
 
 fn tell_unused(app: &App, survey: &Survey) {
-    if !survey.unused.is_empty() && !app.out.format.is_json() {
-        app.out.note(&format!("not used: {}", survey.unused.join(", ")));
+    if !survey.unused.is_empty() {
+        app.out.note_for_people(&format!("not used: {}", survey.unused.join(", ")));
     }
 }
 

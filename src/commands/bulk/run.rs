@@ -1,6 +1,7 @@
 //! One run: begun or gone on with, worked through, concluded.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Survey, Trouble};
 use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, this_boot};
-use crate::bulk::record::Record;
+use crate::bulk::record::{self, Record, Same};
 use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
 use crate::commands::lists::close;
@@ -78,12 +79,12 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         app.out.note(&format!("{} has no rows", input.name));
         return app.out.all(&rows::BULK, Vec::<Row>::new()).await;
     }
-    if start.on_existing == OnExisting::Update && spec.rules.takes_password() && !app.out.format.is_json() {
-        app.out.note("existing mailboxes keep their passwords; `mbx bulk passwd` sets them");
+    if start.on_existing == OnExisting::Update && spec.rules.takes_password() {
+        app.out.note_for_people("existing mailboxes keep their passwords; `mbx bulk passwd` sets them");
     }
     ask(app, verb, spec, &profile, survey.rows).await?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let header = Header {
+    let mut header = Header {
         format: FORMAT,
         run: new_name(),
         boot: this_boot(),
@@ -91,7 +92,7 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         verb,
         provider: profile.provider.to_string(),
         profile: profile.name.clone(),
-        account: account_mark(&profile),
+        account: AccountMark::default(),
         file: input.path.clone(),
         digest: survey.digest.clone(),
         rows: survey.rows,
@@ -105,10 +106,14 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         },
     };
     let opened = open(app, profile, start.flow).await?;
+    header.account = account_mark(&opened, &header.run);
     let (mut journal, mut sink) = (None, None);
     if !app.dry_run {
         let folder = folder(app)?;
         private_folder(&folder)?;
+        // Two processes that begin the same work at the same time meet here; the lock ends with this block.
+        let _beginning = lock_beginning(&folder)?;
+        refuse_same_work(app, &folder, &header)?;
         sink = header.options.password_out.as_deref().map(|path| Sink::create(path, generate)).transpose()?;
         let begun = Journal::begin(&folder, &header);
         if let (Err(_), Some(path)) = (&begun, &header.options.password_out) {
@@ -122,8 +127,8 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
 
 /// Asks before anything is changed, and says what it costs.
 async fn ask(app: &App, verb: Verb, spec: &Spec, profile: &Profile, count: u32) -> Result<()> {
-    if let Some(costs) = spec.rules.costs.filter(|_| verb == Verb::Create && !app.out.format.is_json()) {
-        app.out.note(costs);
+    if let Some(costs) = spec.rules.costs.filter(|_| verb == Verb::Create) {
+        app.out.note_for_people(costs);
     }
     let what = match verb {
         Verb::Create => "create",
@@ -400,7 +405,6 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
             .hint("resume it with that version, or begin a new run with --if-exists ok"));
     }
     let profile = profile_of(app, &header)?;
-    refuse_other_account(&header, &account_mark(&profile), args.allow_other_credential)?;
     let spec = adapters::spec(profile.provider);
     let path = match &header.file {
         Some(path) => path.to_string_lossy().into_owned(),
@@ -420,6 +424,7 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     }
     accept(app, header.verb, &input, &survey)?;
     let opened = open(app, profile, &args.flow).await?;
+    refuse_other_account(&header, &account_mark(&opened, &run), args.allow_other_credential)?;
     let journal = Journal::reopen(&folder, &header.run)?;
     journal.append(&Line::Resumed { resumed: jiff::Timestamp::now(), boot: this_boot() });
     if how == Again::Retry {
@@ -436,14 +441,42 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     work(app, opened, &args.flow, &header, all).await
 }
 
+/// Holds off other processes that begin a run.
+fn lock_beginning(folder: &Path) -> Result<File> {
+    let path = folder.join("beginning.lock");
+    let failed = |error: std::io::Error| Error::new(Kind::Config, format!("cannot lock {}: {error}", path.display()));
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+/// Refuses work that another process does, and points to a run of the same work that was not finished.
+fn refuse_same_work(app: &App, folder: &Path, header: &Header) -> Result<()> {
+    match record::same_work(folder, header)? {
+        Some(Same::Held(run)) => {
+            let message = format!("another mbx works on the same rows of the same file (run {run})");
+            Err(Error::new(Kind::Busy, message).hint("wait until it has ended, and run the command again"))
+        }
+        Some(Same::Open(run)) => {
+            app.out.note_for_people(&format!(
+                "run {run} began the same work and is not finished: `mbx bulk resume {run}` resumes it"
+            ));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns which account a profile works on, without its secret.
-fn account_mark(profile: &Profile) -> AccountMark {
+fn account_mark(opened: &Opened, run: &str) -> AccountMark {
+    let profile = &opened.profile;
     let base_url = if profile.sandbox.value { None } else { profile.base_url.as_ref() };
     let settings = profile.settings.iter().map(|(key, setting)| format!("{key}={}", setting.value));
     let user = profile.user.as_ref().map(|user| format!("user={}", user.value));
+    let key = opened.provider.key_mark(run).map(|mark| format!("key={mark}"));
     AccountMark {
         base_url: base_url.map(|url| url.value.to_string()).unwrap_or_default(),
-        login: user.into_iter().chain(settings).collect::<Vec<_>>().join(" "),
+        login: user.into_iter().chain(settings).chain(key).collect::<Vec<_>>().join(" "),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::program::Mbx;
 use crate::support::at;
 
 /// Returns how many creates have arrived since the last time.
-fn creates(sandbox: &Sandbox) -> usize {
+pub(super) fn creates(sandbox: &Sandbox) -> usize {
     sandbox.take_seen().iter().filter(|seen| seen.method == Method::POST).count()
 }
 

@@ -5,6 +5,7 @@
 mod crashes;
 mod engine;
 mod faults;
+mod late;
 mod runs;
 
 use std::cell::RefCell;
