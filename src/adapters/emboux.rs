@@ -1,7 +1,7 @@
 //! EmBoux: <https://docs.emboux.com/>, API as of v5.4.0. Contract notes: `docs/providers/emboux.md`.
 //!
 //! Quirks: 403 covers bad keys, exhausted limits and missing rights; 400 covers duplicates; texts are partly Spanish;
-//! list filters take numeric ids, everything else names; a mailbox object tells no quota, a domain object no state.
+//! list filters take numeric ids, everything else names; a mailbox object has no quota, a domain object no state.
 
 mod wire;
 
@@ -24,8 +24,8 @@ use crate::provider::{
     any_address,
 };
 use wire::{
-    Told, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireQuotaSet, WireSetPassword,
-    WireSetQuota, WireSuspension, alias_from, domain_from, with_quota,
+    Listed, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireQuotaSet,
+    WireSetPassword, WireSetQuota, WireSuspension, alias_from, domain_from, with_quota,
 };
 
 pub(super) use wire::judge;
@@ -67,7 +67,7 @@ pub(super) static SPEC: Spec = Spec {
         costs: None,
     },
     support: |op| match op {
-        Op::CheckAccount => Support::Emulated("lists the domains: no call tells whose key it is"),
+        Op::CheckAccount => Support::Emulated("lists the domains: no call shows whose key it is"),
         Op::ListMailboxes | Op::CreateMailbox | Op::SetPassword | Op::DeleteMailbox => Support::Native,
         Op::GetMailbox => Support::Emulated("lists the domain's mailboxes and picks one, then reads its quota"),
         Op::CreateMailboxes => Support::No("EmBoux takes one mailbox a request"),
@@ -97,7 +97,7 @@ impl Emboux {
     }
 
     async fn wire_domain(&self, name: &DomainName) -> Result<WireDomain> {
-        let mut found = self.wire_domains().try_filter(|d| ready(DomainName::told(&d.name) == *name));
+        let mut found = self.wire_domains().try_filter(|d| ready(DomainName::lenient(&d.name) == *name));
         found.try_next().await?.ok_or_else(|| Error::no_domain(name))
     }
 
@@ -142,9 +142,9 @@ impl Emboux {
 
     async fn freeze(&self, name: &DomainName, verb: &str) -> Result<Domain> {
         let call = self.http.write(Method::PUT, &["domains", name.as_str(), verb]);
-        let told: WireSuspension = call.json().await?;
+        let answer: WireSuspension = call.json().await?;
         let mut domain = Domain::named(name.clone());
-        domain.status = if told.suspended { Status::Suspended } else { Status::Active };
+        domain.status = if answer.suspended { Status::Suspended } else { Status::Active };
         Ok(domain)
     }
 }
@@ -161,13 +161,13 @@ impl Provider for Emboux {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        self.filtered("users", domain).map_ok(|Told(mailbox)| mailbox)
+        self.filtered("users", domain).map_ok(|Listed(mailbox)| mailbox)
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
         let found = self.listed(address).await?;
-        let told = found.address.to_string();
-        let quota: WireQuota = self.http.read(Method::GET, &["users", &told, "quota"]).json().await?;
+        let email = found.address.to_string();
+        let quota: WireQuota = self.http.read(Method::GET, &["users", &email, "quota"]).json().await?;
         Ok(with_quota(found, quota))
     }
 
@@ -178,7 +178,7 @@ impl Provider for Emboux {
             email: &email,
             password: new.password.as_ref().map_or("", |p| p.expose_secret()),
         };
-        let Told(made) = self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?;
+        let Listed(made) = self.http.write(Method::POST, &["users"]).with_slash().body(&body).json().await?;
         if new.quota.is_none() {
             return Ok(made.into());
         }

@@ -4,7 +4,7 @@
 //! This file says what is asked for; `wire` what travels and what it means, `batch` what became of a bulk request.
 //!
 //! Quirks: no page shows an error body, a status or the unit of a quota; a mailbox has no password to give or read;
-//! the catch-all is an alias with a flag; what a bulk request refuses is told by index only, of a base not told.
+//! the catch-all is an alias with a flag; what a bulk request refuses is named by an index only, whose base is not documented.
 
 mod batch;
 mod wire;
@@ -38,7 +38,7 @@ use crate::provider::{
 /// The documented default. The maximum is not documented, and a larger page might be refused.
 const PAGE_SIZE: &str = "25";
 
-const NO_PASSWORD: &str = "Hybridbox makes the password itself and no documented route takes or tells it; \
+const NO_PASSWORD: &str = "Hybridbox makes the password itself and no documented route takes or shows it; \
     `mbx credential create` gives a login for the whole domain";
 const NO_QUOTA: &str = "no documented route of Hybridbox sets a quota";
 const CONNECT: &str = "no route for connecting a domain is documented: delegate it to <account_id>.ns1.hybridbox.io and \
@@ -264,7 +264,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_domains(&self) -> Listing<'_, Domain> {
-        let here = move |told: &str| self.workspace_id.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(told));
+        let here = move |id: &str| self.workspace_id.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(id));
         self.inferred("domains", |domain: &WireDomain| domain.id.clone())
             .keep(move |domain| domain.workspace_id.as_deref().is_none_or(here))
             .map_ok(domain_from)
@@ -352,7 +352,7 @@ impl Provider for Hybridbox {
         let Err(error) = self.write(Method::DELETE, &["credentials", id]).done().await else {
             return Ok(Removal::Done(None));
         };
-        // A route that is not there and a credential that is not there answer alike; the list tells them apart.
+        // A route that is not there and a credential that is not there answer alike; the list distinguishes them.
         if error.kind == Kind::NotFound
             && let Ok(all) = self.list_credentials().try_collect::<Vec<_>>().await
             && all.iter().all(|credential| credential.id.as_deref() != Some(id))

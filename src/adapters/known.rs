@@ -1,5 +1,5 @@
-//! What a listing has told of the mailboxes that a run is about, so that not each is looked up again: where only a
-//! listing tells an id, that would be a listing a row.
+//! A cache of what a listing showed about mailboxes, so that later calls skip the look-up: where only a listing shows an
+//! id, that would be one listing for each row.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

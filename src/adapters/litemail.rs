@@ -227,7 +227,7 @@ impl Provider for Litemail {
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
         let call = |found: Mailbox| async move {
-            let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::told);
+            let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::lenient);
             let id = known_id(found.id, address)?;
             let sent = self.http.write(Method::DELETE, &["v1", "mailboxes", &id]).done().await;
             sent.map(|()| on).map_err(|mut error| {

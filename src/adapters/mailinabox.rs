@@ -118,7 +118,7 @@ impl Mailinabox {
         }
         let words = reply.words();
         let removed = words.lines().filter_map(|line| line.trim().strip_prefix("removed alias ")?.split(' ').next());
-        Ok(removed.map(AliasSource::told).collect())
+        Ok(removed.map(AliasSource::lenient).collect())
     }
 
     async fn aliases(&self) -> Result<Vec<Alias>> {
@@ -157,7 +157,7 @@ impl Mailinabox {
         Ok(all.json::<Vec<WireUserGroup>>()?.into_iter().flat_map(|group| group.users).collect())
     }
 
-    /// Finds what the answer to a create does not tell: that old mail comes back, and that an old box drops the quota.
+    /// Finds what the answer to a create does not show: that old mail comes back, and that an old box drops the quota.
     /// The list takes a fraction of a create's time, and one serves all creates of a run, so it is worth its cost.
     async fn look_first(&self, new: &NewMailbox, email: &str) -> Result<Option<String>> {
         let mut seen = self.seen.lock().await;
@@ -176,7 +176,7 @@ impl Mailinabox {
 
     /// The brake before what would lock this profile out; a box lets its last administrator go without a word.
     fn is_not_self(&self, address: &Address, what: &str) -> Result<()> {
-        if *address != Address::told(&self.session.user) {
+        if *address != Address::lenient(&self.session.user) {
             return Ok(());
         }
         let why = format!("{address} is who mbx logs in as: this would {what} the profile's own account");
@@ -271,7 +271,7 @@ impl Provider for Mailinabox {
             let reply = self.session.ask(|http| http.read(Method::GET, &["mail", "domains"])).await?;
             let words = reply.words();
             let mut names: Vec<_> =
-                words.lines().filter(|line| !line.trim().is_empty()).map(DomainName::told).collect();
+                words.lines().filter(|line| !line.trim().is_empty()).map(DomainName::lenient).collect();
             names.sort();
             // Never empty: the box's own name is among them.
             if names.is_empty() {
@@ -304,7 +304,7 @@ impl Provider for Mailinabox {
         let lines = targets.iter().map(Address::as_str).collect::<Vec<_>>().join("\n");
         // Without `update_if_exists`, which would replace the targets of an alias that is there.
         let fields = [("address", &*source), ("forwards_to", &*lines)];
-        let made = Alias::to(AliasSource::told(&source), targets);
+        let made = Alias::to(AliasSource::lenient(&source), targets);
         let removed = match self.change(&["mail", "aliases", "add"], &fields, "alias added").await {
             Ok(removed) => removed,
             Err(error) => return Err(self.explained(error, &made.source).await),
@@ -354,7 +354,7 @@ fn changed(email: &str, change: &MailboxChange) -> Mailbox {
         status: Status::Active,
         admin: change.admin,
         quota: change.quota.map(|Bytes(bytes)| Quota::of(bytes)),
-        ..Mailbox::at(Address::told(email))
+        ..Mailbox::at(Address::lenient(email))
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns an account of which nothing but provider, place and secret is special.
+    /// Returns an account with a provider, an address and a secret; everything else has its default.
     pub fn new(provider: ProviderId, base_url: impl Into<String>, secret: SecretString) -> Self {
         let pace = spec(provider).pace;
         Account {

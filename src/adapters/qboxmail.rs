@@ -1,6 +1,6 @@
 //! Qboxmail: <https://docs.qboxmail.com/en/api/>. Contract notes: `docs/providers/qboxmail.md`.
 //!
-//! Quirks: paths take codes, never names, and a mailbox's code is told on creation only; single reads are lists of one;
+//! Quirks: paths take codes, never names, and a mailbox's code is shown on creation only; single reads are lists of one;
 //! changes answer without a body and may be queued; an empty list may answer 404; quotas come in thirteen sizes.
 
 mod find;
@@ -35,7 +35,7 @@ const NO_ADMINS: &str = "a Qboxmail mailbox has no privileges; managers are made
 const NO_CREDENTIALS: &str = "Qboxmail hands out tokens in its control panel only";
 const BY_LISTING: &str = "finds the mailbox through a listing that public clients use and no page documents";
 const QUOTA: &str = "the listing that finds a mailbox and max_email_quota are seen in public clients, in no page";
-const CATCH_ALL: &str = "updates the domain; what was there is replaced, and no page tells how to read it back";
+const CATCH_ALL: &str = "updates the domain; what was there is replaced, and no page says how to read it back";
 const LATER: &str = "Qboxmail may finish the removal later";
 
 pub(super) static SPEC: Spec = Spec {
@@ -73,7 +73,7 @@ pub(super) static SPEC: Spec = Spec {
         costs: None,
     },
     support: |op| match op {
-        Op::CheckAccount => Support::Emulated("lists the domains: no call tells whose token it is"),
+        Op::CheckAccount => Support::Emulated("lists the domains: no call shows whose token it is"),
         Op::ListMailboxes => Support::Unverified("public clients list with GET email_accounts; no page documents it"),
         Op::CreateMailbox => Support::Native,
         Op::CreateMailboxes => Support::No("Qboxmail takes one mailbox a request"),
@@ -81,13 +81,15 @@ pub(super) static SPEC: Spec = Spec {
         Op::SetQuota => Support::Unverified(QUOTA),
         Op::SetAdmin => Support::No(NO_ADMINS),
         Op::DeleteMailbox => {
-            Support::Unverified("public clients send DELETE, and list to find it; no page tells either")
+            Support::Unverified("public clients send DELETE, and list to find it; no page documents either")
         }
         Op::ListDomains | Op::CreateDomain | Op::VerifyDomain => Support::Native,
         Op::GetDomain => Support::Emulated("searches the domains by name, then reads the one with that name"),
-        Op::DomainDns => Support::Emulated("SPF is from the vendor's guide, DKIM from the domain; no page tells MX"),
-        Op::SuspendDomain => Support::Unverified("the pages tell no path; it is taken over from mailboxes"),
-        Op::DeleteDomain => Support::Unverified("the pages tell no path; public clients send DELETE to the domain"),
+        Op::DomainDns => {
+            Support::Emulated("SPF is from the vendor's guide, DKIM from the domain; no page names the MX")
+        }
+        Op::SuspendDomain => Support::Unverified("the pages name no path; mbx uses that of mailboxes"),
+        Op::DeleteDomain => Support::Unverified("the pages name no path; public clients send DELETE to the domain"),
         Op::ListAliases | Op::CreateAlias => Support::Native,
         Op::CreateCatchAll => Support::Emulated(CATCH_ALL),
         Op::DeleteAlias => Support::Unverified("no page documents it; DELETE follows the pattern of the other routes"),
@@ -127,8 +129,8 @@ impl Qboxmail {
             async move {
                 let path = ["api", "domains", &domain, MAILBOXES, &code];
                 self.http.write(Method::PUT, &[&path, tail].concat()).body(body).done().await?;
-                let told = self.one(&path).await.unwrap_or(None).map(|found| mailbox_from(found, address.domain()));
-                Ok(told.unwrap_or_else(|| Mailbox { id: Some(code), ..Mailbox::at(address.clone()) }))
+                let found = self.one(&path).await.unwrap_or(None).map(|found| mailbox_from(found, address.domain()));
+                Ok(found.unwrap_or_else(|| Mailbox { id: Some(code), ..Mailbox::at(address.clone()) }))
             }
         };
         self.on_mailbox(address, call).await
@@ -166,16 +168,16 @@ impl Provider for Qboxmail {
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
         let read = async |domain: String, code: String| self.one(&["api", "domains", &domain, MAILBOXES, &code]).await;
-        let told = self.on_mailbox(address, read).await?;
-        told.map(|resource| mailbox_from(resource, address.domain())).ok_or_else(|| Error::no_mailbox(address))
+        let found = self.on_mailbox(address, read).await?;
+        found.map(|resource| mailbox_from(resource, address.domain())).ok_or_else(|| Error::no_mailbox(address))
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let (address, domain) = (&new.address, self.code_of(new.address.domain()).await?);
         let made = self.make(&["api", "domains", &domain, MAILBOXES], wire_from(new)).await;
-        let (told, id) = made.map_err(|error| naming_alias(error, address))?;
+        let (read, id) = made.map_err(|error| naming_alias(error, address))?;
         let known = Mailbox { id, status: Status::Pending, ..Mailbox::at(address.clone()) };
-        Ok(told.map_or(known, |resource| mailbox_from(resource, address.domain())).into())
+        Ok(read.map_or(known, |resource| mailbox_from(resource, address.domain())).into())
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {
@@ -230,9 +232,9 @@ impl Provider for Qboxmail {
             return Err(Error::new(Kind::Invalid, format!("{} is refused: {why}", new.name)));
         }
         let body = wire_from_domain(new, self.customer_code.as_deref());
-        let (told, id) = self.make(&["api", "domains"], body).await?;
+        let (read, id) = self.make(&["api", "domains"], body).await?;
         let known = Domain { id, status: Status::Pending, ..Domain::named(new.name.clone()) };
-        Ok(told.map_or(known, domain_from).into())
+        Ok(read.map_or(known, domain_from).into())
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
@@ -276,9 +278,9 @@ impl Provider for Qboxmail {
             (AliasSource::Address(address), [_, ..]) if new.targets.len() <= TARGETS => {
                 let code = self.find_domain(domain).await?.code;
                 let body = json!({ "name": address.local_part(), "destinations": new.targets });
-                let (told, id) = self.make(&["api", "domains", &code, ALIASES], body).await?;
+                let (read, id) = self.make(&["api", "domains", &code, ALIASES], body).await?;
                 let known = Alias { id, status: Status::Pending, ..new.clone() };
-                Ok(told.map_or(known, |resource| alias_from(resource, domain)).into())
+                Ok(read.map_or(known, |resource| alias_from(resource, domain)).into())
             }
             (AliasSource::Address(_), _) => refused("a Qboxmail alias has one to twenty targets"),
         }

@@ -136,7 +136,7 @@ impl Record {
                     let state = lines.row(&mut rows, done.row)?;
                     if let (Outcome::Created, State::Sent(_, at)) = (done.outcome, *state) {
                         created.truncate(WITNESSES - 1);
-                        created.push_front((Address::told(&done.address), at));
+                        created.push_front((Address::lenient(&done.address), at));
                     }
                     *state = done.state(*state);
                 }
@@ -185,7 +185,7 @@ impl Record {
         while let Some(line) = lines.next().transpose()? {
             let (row, now) = match line {
                 Line::Done(done) if wanted(&done) => {
-                    (done.row, Some((Fingerprint::of(&Address::told(&done.address)), done.outcome)))
+                    (done.row, Some((Fingerprint::of(&Address::lenient(&done.address)), done.outcome)))
                 }
                 Line::Intent { intent: row, .. } | Line::Done(Done { row, .. }) => (row, None),
                 Line::Retry { .. } => {

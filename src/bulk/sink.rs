@@ -128,7 +128,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(Address, SecretStri
     let reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(&failed)?;
     Ok(reader.into_records().map(move |record| {
         let record = record.map_err(&failed)?;
-        Ok((Address::told(record.get(0).unwrap_or_default()), record.get(1).unwrap_or_default().into()))
+        Ok((Address::lenient(record.get(0).unwrap_or_default()), record.get(1).unwrap_or_default().into()))
     }))
 }
 

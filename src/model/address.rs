@@ -73,9 +73,9 @@ impl DomainName {
         Ok(DomainName(ascii.into_owned()))
     }
 
-    /// Takes a name as a provider tells it, as A-labels where it is a domain name, else in lower case: what a provider
+    /// Takes a name as a provider writes it, as A-labels where it is a domain name, else in lower case: what a provider
     /// holds must be shown, not refused.
-    pub fn told(text: &str) -> Self {
+    pub fn lenient(text: &str) -> Self {
         DomainName::parse(text).unwrap_or_else(|_| DomainName(text.trim().to_lowercase()))
     }
 
@@ -138,16 +138,16 @@ impl Address {
         if octets > ADDRESS_MAX { Err(AddressError::Long(octets)) } else { Ok(address) }
     }
 
-    /// Takes an address as a provider tells it, its local part unchecked: what is there must be shown, not refused.
-    pub fn told(text: &str) -> Self {
+    /// Takes an address as a provider writes it, its local part unchecked: what is there must be shown, not refused.
+    pub fn lenient(text: &str) -> Self {
         match text.trim().rsplit_once('@') {
-            Some((local, domain)) => Address::new(local, DomainName::told(domain)),
+            Some((local, domain)) => Address::new(local, DomainName::lenient(domain)),
             None => Address::new(text.trim(), DomainName(String::new())),
         }
     }
 
-    /// Takes a local part as a provider tells it, on a domain that is known.
-    pub fn told_on(local: &str, domain: &DomainName) -> Self {
+    /// Takes a local part as a provider writes it, on a domain that is known.
+    pub fn lenient_on(local: &str, domain: &DomainName) -> Self {
         Address::new(local.trim(), domain.clone())
     }
 
@@ -243,11 +243,11 @@ pub enum AliasSource {
 }
 
 impl AliasSource {
-    /// Takes a source as a provider tells it, unchecked.
-    pub fn told(text: &str) -> Self {
+    /// Takes a source as a provider writes it, unchecked.
+    pub fn lenient(text: &str) -> Self {
         match text.trim().strip_prefix('@') {
-            Some(domain) => AliasSource::CatchAll(DomainName::told(domain)),
-            None => AliasSource::Address(Address::told(text)),
+            Some(domain) => AliasSource::CatchAll(DomainName::lenient(domain)),
+            None => AliasSource::Address(Address::lenient(text)),
         }
     }
 
@@ -313,10 +313,10 @@ mod tests {
 
     #[test]
     fn what_a_provider_tells_is_found_by_what_a_person_types() {
-        assert_eq!(Address::told("Ada@Bücher.Example."), Address::parse("ada@bücher.example").expect("an address"));
-        assert_eq!(DomainName::told("BÜCHER.example").as_str(), "xn--bcher-kva.example");
+        assert_eq!(Address::lenient("Ada@Bücher.Example."), Address::parse("ada@bücher.example").expect("an address"));
+        assert_eq!(DomainName::lenient("BÜCHER.example").as_str(), "xn--bcher-kva.example");
         for odd in ["", "localhost", "exa_mple.com", "xn--a.example", "a..b"] {
-            assert_eq!(DomainName::told(odd).as_str(), odd, "it is shown as it is");
+            assert_eq!(DomainName::lenient(odd).as_str(), odd, "it is shown as it is");
         }
     }
 

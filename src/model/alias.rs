@@ -22,7 +22,7 @@ pub struct Alias {
 }
 
 impl Alias {
-    /// Returns an alias of which nothing but source and targets is known; also the request for a new one.
+    /// Returns an alias of which only source and targets are known; also the request for a new one.
     pub fn to(source: AliasSource, targets: Vec<Address>) -> Self {
         Alias { source, targets, id: None, status: Status::Unknown, created_at: None, extra: Extra::new() }
     }

@@ -29,7 +29,7 @@ pub struct Credential {
 pub struct NewCredential {
     /// A name for people.
     pub name: String,
-    /// The domain it shall open; without one it opens the workspace or account of the profile.
+    /// The domain it opens; without one it opens the workspace or account of the profile.
     pub domain: Option<DomainName>,
     /// The secret. Made here rather than at the provider, so that a lost answer does not lose it.
     pub secret: SecretString,

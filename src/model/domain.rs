@@ -12,11 +12,11 @@ pub struct Domain {
     pub name: DomainName,
     /// The provider's id. `None` at Mail-in-a-Box, which has none.
     pub id: Option<String>,
-    /// The state. `Unknown` at EmBoux, which does not tell it.
+    /// The state. `Unknown` at EmBoux, which does not show it.
     pub status: Status,
-    /// True when mail can flow: ownership proven, records in place. `None` where the call does not tell it.
+    /// True when mail can flow: ownership proven, records in place. `None` where the call does not show it.
     pub verified: Option<bool>,
-    /// How many mailboxes it has. `None` where the call does not tell it.
+    /// How many mailboxes it has. `None` where the call does not show it.
     pub mailboxes: Option<u64>,
     /// When it was made.
     pub created_at: Option<Stamp>,
@@ -27,7 +27,7 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Returns a domain of which nothing but the name is known.
+    /// Returns a domain of which only the name is known.
     pub fn named(name: DomainName) -> Self {
         Domain {
             name,
@@ -62,7 +62,7 @@ pub struct NewDomain {
 }
 
 impl NewDomain {
-    /// Returns a request that names nothing but the domain.
+    /// Returns a request that names only the domain.
     pub fn named(name: DomainName) -> Self {
         NewDomain {
             name,

@@ -12,7 +12,7 @@ pub struct Mailbox {
     pub address: Address,
     /// The provider's id. `None` at Mail-in-a-Box, which has none.
     pub id: Option<String>,
-    /// The state, as far as the provider tells it.
+    /// The state, as far as the provider shows it.
     pub status: Status,
     /// The first name. `None` at EmBoux and Mail-in-a-Box, which keep none.
     pub first_name: Option<String>,
@@ -20,7 +20,7 @@ pub struct Mailbox {
     pub last_name: Option<String>,
     /// True when the mailbox may administer the server. Known at Mail-in-a-Box only.
     pub admin: Option<bool>,
-    /// The storage limit and use. `None` where the call does not tell it.
+    /// The storage limit and use. `None` where the call does not show it.
     pub quota: Option<Quota>,
     /// Further addresses of this mailbox. `None`: this call does not say; `Some([])`: there are none.
     pub aliases: Option<Vec<Address>>,
@@ -33,7 +33,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Returns a mailbox of which nothing but the address is known.
+    /// Returns a mailbox of which only the address is known.
     pub fn at(address: Address) -> Self {
         Mailbox {
             address,
@@ -54,7 +54,7 @@ impl Mailbox {
 /// A mailbox to be made.
 #[derive(Debug, Clone)]
 pub struct NewMailbox {
-    /// The address it shall have.
+    /// The address it will have.
     pub address: Address,
     /// The first name, where the provider keeps one.
     pub first_name: Option<String>,
@@ -69,12 +69,12 @@ pub struct NewMailbox {
 }
 
 impl NewMailbox {
-    /// Returns a request that names nothing but the address.
+    /// Returns a request that names only the address.
     pub fn at(address: Address) -> Self {
         NewMailbox { address, first_name: None, last_name: None, password: None, quota: None, admin: None }
     }
 
-    /// Returns the same wishes, as a change of a mailbox that exists already; the password is not among them.
+    /// Returns the same fields as a change of a mailbox that exists already, without the password.
     pub fn as_change(&self) -> MailboxChange {
         MailboxChange {
             first_name: self.first_name.clone(),
@@ -84,7 +84,7 @@ impl NewMailbox {
         }
     }
 
-    /// Returns the wishes that some provider takes in a request of their own only: the quota and the privilege.
+    /// Returns the fields that some provider takes only in a second request: the quota and the privilege.
     pub fn extras(&self) -> MailboxChange {
         MailboxChange { quota: self.quota, admin: self.admin.filter(|admin| *admin), ..MailboxChange::default() }
     }
@@ -109,8 +109,8 @@ impl MailboxChange {
         *self == MailboxChange::default()
     }
 
-    /// Returns true when `mailbox` is as this change wants it, as far as the provider tells.
-    /// A field the provider does not tell counts as different: nothing is claimed that was not seen.
+    /// Returns true when `mailbox` is as this change asks for, as far as the provider shows.
+    /// A field that the provider does not show counts as different: nothing is claimed that was not seen.
     pub fn is_met_by(&self, mailbox: &Mailbox) -> bool {
         let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
         same(&self.first_name, &mailbox.first_name)
@@ -143,7 +143,7 @@ pub enum Removal {
     Done(Option<&'static str>),
     /// It will be removed later; until then it exists and may be charged for.
     Scheduled {
-        /// The date, when the provider tells it.
+        /// The date, when the provider names it.
         on: Option<Stamp>,
         /// What happens until then.
         note: &'static str,

@@ -102,7 +102,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A moment as the provider told it: with an offset when there was one, without when not. No zone is invented, and text
+/// A moment as the provider wrote it: with an offset when there was one, without when not. No zone is invented, and text
 /// that is no time is kept as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(String);
@@ -111,9 +111,9 @@ pub struct Stamp(String);
 const STAMP_MAX: usize = 64;
 
 impl Stamp {
-    /// Takes a time as it is told; never fails. What time it is nobody asks of most of a long list, so that is read when
-    /// somebody does.
-    pub fn told(text: &str) -> Self {
+    /// Takes a time as the provider wrote it; never fails. It is parsed only when it is compared: most of a long list
+    /// never is.
+    pub fn lenient(text: &str) -> Self {
         let text = text.trim();
         let stamp = if text.len() <= STAMP_MAX { text.to_owned() } else { text.chars().take(STAMP_MAX).collect() };
         let stamp = Stamp(stamp);
@@ -126,7 +126,7 @@ impl Stamp {
         &self.0
     }
 
-    /// Returns the instant, when the provider told enough to know it.
+    /// Returns the instant, when the text names one.
     pub fn instant(&self) -> Option<Timestamp> {
         self.0.parse().ok()
     }
@@ -171,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn times_keep_what_was_told() {
-        assert_eq!(Stamp::told("2025-01-15T10:31:00").to_string(), "2025-01-15T10:31:00");
-        assert_eq!(Stamp::told("2025-01-15 10:31:00").to_string(), "2025-01-15T10:31:00");
-        assert_eq!(Stamp::told("2025-09-03T11:32:26.000+02:00").to_string(), "2025-09-03T11:32:26.000+02:00");
-        assert!(Stamp::told("2025-09-03T11:32:26Z").instant().is_some());
-        assert!(Stamp::told("2025-01-15T10:31:00").instant().is_none());
-        assert_eq!(Stamp::told("yesterday").to_string(), "yesterday");
+    fn times_keep_their_text() {
+        assert_eq!(Stamp::lenient("2025-01-15T10:31:00").to_string(), "2025-01-15T10:31:00");
+        assert_eq!(Stamp::lenient("2025-01-15 10:31:00").to_string(), "2025-01-15T10:31:00");
+        assert_eq!(Stamp::lenient("2025-09-03T11:32:26.000+02:00").to_string(), "2025-09-03T11:32:26.000+02:00");
+        assert!(Stamp::lenient("2025-09-03T11:32:26Z").instant().is_some());
+        assert!(Stamp::lenient("2025-01-15T10:31:00").instant().is_none());
+        assert_eq!(Stamp::lenient("yesterday").to_string(), "yesterday");
     }
 }

@@ -310,7 +310,7 @@ fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
         (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
         (a, b) => {
             let (a, b) = (plain(a), plain(b));
-            match (Stamp::told(&a).sort_key(), Stamp::told(&b).sort_key()) {
+            match (Stamp::lenient(&a).sort_key(), Stamp::lenient(&b).sort_key()) {
                 (Some(a), Some(b)) => a.cmp(&b),
                 _ => a.to_lowercase().cmp(&b.to_lowercase()),
             }

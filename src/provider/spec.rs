@@ -92,7 +92,7 @@ operations! {
 pub enum Support {
     /// By a documented route made for it.
     Native,
-    /// By other means: the text says which.
+    /// Indirectly, by other routes: the text says which.
     Emulated(&'static str),
     /// By a route that no vendor page documents: off unless the profile says `allow_unverified = true`.
     /// The text says what is known.
@@ -106,7 +106,7 @@ impl Support {
     pub fn word(self) -> &'static str {
         match self {
             Support::Native => "yes",
-            Support::Emulated(_) => "by other means",
+            Support::Emulated(_) => "indirectly",
             Support::Unverified(_) => "unverified",
             Support::No(_) => "no",
         }
@@ -215,7 +215,7 @@ pub struct Rules {
     pub empty_domain: Option<&'static str>,
     /// Whether a mailbox that is missing right after its creation may still appear.
     pub listing_lags: bool,
-    /// Whether a second create of an address that exists is refused as a conflict, as far as documents tell. Only then
+    /// Whether a second create of an address that exists is refused as a conflict, as far as documents say. Only then
     /// may a create whose answer was lost be sent again without proof that the first one did nothing.
     pub refuses_existing: bool,
     /// What creating a mailbox costs, in a sentence; `None` where it costs nothing.
@@ -279,7 +279,7 @@ impl AliasSource {
 impl Rules {
     /// Returns an address as the provider stores it, which is what is shown after a change.
     pub fn stored(&self, address: &Address) -> Address {
-        if self.lower_case { Address::told(&address.lower()) } else { address.clone() }
+        if self.lower_case { Address::lenient(&address.lower()) } else { address.clone() }
     }
 
     /// Returns whether a mailbox has a password of its own that can be given.

@@ -26,11 +26,11 @@ struct WireText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A mailbox that is read as EmBoux's user. There is one list of all of them, and it may be long: each is mapped where it
 /// is read, so that its texts are copied once.
-pub(super) struct Told(pub(super) Mailbox);
+pub(super) struct Listed(pub(super) Mailbox);
 
-impl<'de> Deserialize<'de> for Told {
+impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        WireUser::deserialize(deserializer).map(|user| Told(mailbox_from(&user)))
+        WireUser::deserialize(deserializer).map(|user| Listed(mailbox_from(&user)))
     }
 }
 
@@ -105,8 +105,8 @@ fn mailbox_from(user: &WireUser<'_>) -> Mailbox {
         id: Some(user.id.to_string()),
         // A mailbox works at once and has no state of its own (docs: introduction); only its domain can be suspended.
         status: Status::Active,
-        created_at: user.created_at.as_ref().map(|text| Stamp::told(&text.0)),
-        ..Mailbox::at(Address::told(&user.email.0))
+        created_at: user.created_at.as_ref().map(|text| Stamp::lenient(&text.0)),
+        ..Mailbox::at(Address::lenient(&user.email.0))
     }
 }
 
@@ -121,16 +121,16 @@ pub(super) fn with_quota(mailbox: Mailbox, quota: WireQuota) -> Mailbox {
 pub(super) fn domain_from(domain: WireDomain) -> Domain {
     Domain {
         id: Some(domain.id.to_string()),
-        created_at: domain.created_at.as_deref().map(Stamp::told),
-        ..Domain::named(DomainName::told(&domain.name))
+        created_at: domain.created_at.as_deref().map(Stamp::lenient),
+        ..Domain::named(DomainName::lenient(&domain.name))
     }
 }
 
 pub(super) fn alias_from(alias: WireAlias) -> Alias {
     Alias {
         id: Some(alias.id.to_string()),
-        created_at: alias.created_at.as_deref().map(Stamp::told),
-        ..Alias::to(AliasSource::told(&alias.source), vec![Address::told(&alias.destination)])
+        created_at: alias.created_at.as_deref().map(Stamp::lenient),
+        ..Alias::to(AliasSource::lenient(&alias.source), vec![Address::lenient(&alias.destination)])
     }
 }
 
@@ -138,11 +138,11 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let Some(failure) = Failure::by_status(reply, || said(reply)) else { return contradiction(reply) };
     let text = failure.message.to_lowercase();
     let kind = match reply.status.as_u16() {
-        // 403 stands for all three (docs: errors); only the text tells them apart.
+        // 403 stands for all three (docs: errors); only the text distinguishes them.
         403 if text.contains("api key") || text.contains("authorization header") => Kind::Auth,
         403 if text.contains("quota exceeded") => Kind::Limit,
         400 if text.contains("already exists") || text.contains("ya existe") => Kind::Conflict,
-        // FastAPI's own words for a path that it does not have: they tell nothing about a mailbox.
+        // FastAPI's own words for a path that it does not have: they say nothing about a mailbox.
         404 if text == "not found" => Kind::Unsupported,
         _ => return Some(failure),
     };

@@ -133,7 +133,7 @@ impl<T> WirePage<T> {
 
 impl WireMailbox {
     pub(super) fn address(&self) -> Address {
-        Address::told(&self.primary_email)
+        Address::lenient(&self.primary_email)
     }
 }
 
@@ -154,7 +154,7 @@ pub(super) fn item_from(new: &NewMailbox) -> WireItem<'_> {
 }
 
 fn stamp(text: Option<String>) -> Option<Stamp> {
-    text.as_deref().map(Stamp::told)
+    text.as_deref().map(Stamp::lenient)
 }
 
 /// Reads a status; no page lists the words, so any other than the plainest is kept as it is.
@@ -199,8 +199,8 @@ pub(super) fn mailbox_from(mailbox: WireMailbox) -> Mailbox {
 pub(super) fn alias_from(alias: &WireAlias, target: &Address) -> Alias {
     let source = match alias.alias.as_str() {
         _ if alias.is_catch_all == Some(true) => AliasSource::CatchAll(target.domain().clone()),
-        local if !local.contains('@') => AliasSource::Address(Address::told_on(local, target.domain())),
-        address => AliasSource::told(address),
+        local if !local.contains('@') => AliasSource::Address(Address::lenient_on(local, target.domain())),
+        address => AliasSource::lenient(address),
     };
     Alias::to(source, vec![target.clone()])
 }
@@ -213,7 +213,7 @@ pub(super) fn domain_from(domain: WireDomain) -> Domain {
         created_at: stamp(domain.created_at),
         updated_at: stamp(domain.updated_at),
         extra: Extra::from_iter(domain.workspace_id.map(|id| ("workspace_id", Value::from(id)))),
-        ..Domain::named(DomainName::told(&domain.name))
+        ..Domain::named(DomainName::lenient(&domain.name))
     }
 }
 

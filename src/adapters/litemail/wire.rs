@@ -45,7 +45,7 @@ impl WireRow {
     }
 
     pub(super) fn stamp(&self, name: &str) -> Option<Stamp> {
-        self.text(name).as_deref().map(Stamp::told)
+        self.text(name).as_deref().map(Stamp::lenient)
     }
 }
 
@@ -112,8 +112,8 @@ pub(super) fn mailbox_from(row: &WireRow) -> Option<Mailbox> {
     // A name, or an object that holds it.
     let domain = row.0.get("domain").and_then(|d| d.as_str().or(d["domain"].as_str()).or(d["name"].as_str()));
     let address = match domain {
-        Some(domain) if !name.contains('@') => Address::told_on(&name, &DomainName::told(domain)),
-        _ => Address::told(&name),
+        Some(domain) if !name.contains('@') => Address::lenient_on(&name, &DomainName::lenient(domain)),
+        _ => Address::lenient(&name),
     };
     let more = [("domain_id", "domainId"), ("full_name", "fullName"), ("expires_on", "expireOn")];
     Some(Mailbox {
@@ -134,7 +134,7 @@ pub(super) fn domain_from(row: WireRow) -> Domain {
         mailboxes: row.0.get("assignedMailboxesCount").and_then(count),
         created_at: row.stamp("createdAt"),
         updated_at: row.stamp("updatedAt"),
-        ..Domain::named(DomainName::told(&row.text("domain").unwrap_or_default()))
+        ..Domain::named(DomainName::lenient(&row.text("domain").unwrap_or_default()))
     }
 }
 
@@ -155,7 +155,7 @@ fn status_of(row: &WireRow) -> Status {
 }
 
 pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
-    // The body repeats the status, and may be the only one to tell of an error: the stricter one holds.
+    // The body repeats the status, and may be the only one that shows an error: the stricter one counts.
     let inner = reply.member("status").as_ref().and_then(count).and_then(|status| u16::try_from(status).ok());
     let status = reply.status.as_u16().max(inner.filter(|&status| status >= 400).unwrap_or_default());
     let Some(failure) = Failure::of_status(status, || said(reply)) else { return contradiction(reply) };

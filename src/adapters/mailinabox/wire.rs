@@ -64,18 +64,18 @@ pub(super) fn mailbox_from(user: WireUser) -> Mailbox {
         admin,
         quota: limit.map(Quota::of),
         extra,
-        ..Mailbox::at(Address::told(&user.email))
+        ..Mailbox::at(Address::lenient(&user.email))
     }
 }
 
 pub(super) fn alias_from(alias: WireAlias) -> Alias {
     // An alias for sending only has one target, which is empty.
-    let targets = alias.forwards_to.iter().filter(|text| !text.is_empty()).map(|text| Address::told(text)).collect();
+    let targets = alias.forwards_to.iter().filter(|text| !text.is_empty()).map(|text| Address::lenient(text)).collect();
     let mut extra = Extra::new();
     extra.extend(alias.auto.map(|auto| ("auto", Value::from(auto))));
     extra.extend(alias.permitted_senders.map(|senders| ("permitted_senders", Value::from(senders))));
     let status = if alias.auto == Some(true) { Status::Other("auto".to_owned()) } else { Status::Unknown };
-    Alias { extra, status, ..Alias::to(AliasSource::told(&alias.address), targets) }
+    Alias { extra, status, ..Alias::to(AliasSource::lenient(&alias.address), targets) }
 }
 
 pub(super) fn record_from(record: WireRecord) -> DnsRecord {

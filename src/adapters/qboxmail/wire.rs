@@ -18,7 +18,7 @@ const G: u64 = 1 << 30;
 pub(super) const SIZES: &[u64] =
     &[50 << 20, G, 2 * G, 3 * G, 4 * G, 5 * G, 6 * G, 7 * G, 8 * G, 16 * G, 25 * G, 50 * G, 100 * G];
 
-/// Twice the documented default; what the service gives at most is not told, so its own count of pages is trusted.
+/// Twice the documented default; the largest page is not documented, so the service's own count of pages is trusted.
 pub(super) const PER: &str = "50";
 
 /// Addresses an alias may deliver to (guide: email aliases).
@@ -31,10 +31,10 @@ pub(super) const ALIASES: &str = "alias_email_accounts";
 /// The SPF record (guide: SPF record settings).
 const SPF: &str = "v=spf1 include:spf.qboxmail.com mx a -all";
 
-/// Words that tell of a limit of the plan.
+/// Words that mean a limit of the plan.
 const FULL: &[&str] = &["limit", "limits", "exceed", "exceeds", "exceeded", "reached", "maximum"];
 
-/// What a domain tells beyond the model.
+/// What a domain holds beyond the model.
 const DOMAIN_EXTRA: &[&str] =
     &["customer_code", "default_quota", "is_healthy", "max_email_accounts", "max_email_quota", "possession_a_record"];
 
@@ -48,10 +48,14 @@ pub(super) struct WireList {
 impl WireList {
     /// Returns what is on page `number`, and whether there is more.
     pub(super) fn page(self, number: u32) -> Page<WireResource> {
-        let told = self.pagination.unwrap_or_default();
-        let more = told.total_pages.is_some_and(|pages| number < pages);
-        let items = told.total_records.map(Total::Items);
-        Page { items: self.resources, more, total: items.or(told.total_pages.map(|pages| Total::Pages(pages.into()))) }
+        let pagination = self.pagination.unwrap_or_default();
+        let more = pagination.total_pages.is_some_and(|pages| number < pages);
+        let items = pagination.total_records.map(Total::Items);
+        Page {
+            items: self.resources,
+            more,
+            total: items.or(pagination.total_pages.map(|pages| Total::Pages(pages.into()))),
+        }
     }
 }
 
@@ -87,20 +91,20 @@ impl WireResource {
     }
 
     pub(super) fn domain(&self) -> DomainName {
-        DomainName::told(self.name.as_deref().unwrap_or_default())
+        DomainName::lenient(self.name.as_deref().unwrap_or_default())
     }
 
     pub(super) fn address(&self, domain: &DomainName) -> Address {
         match self.text("email_address") {
-            Some(address) => Address::told(&address),
-            None => Address::told_on(self.name.as_deref().unwrap_or_default(), domain),
+            Some(address) => Address::lenient(&address),
+            None => Address::lenient_on(self.name.as_deref().unwrap_or_default(), domain),
         }
     }
 
     fn status(&self) -> Status {
         match (self.status.as_deref(), self.status_detail.as_deref()) {
             (Some("enabled"), None | Some("" | "ok")) => Status::Active,
-            // Any other detail tells of work that is queued (docs: create-domain-and-mailbox).
+            // Any other detail means work that is queued (docs: create-domain-and-mailbox).
             (Some("enabled" | "ownership_check"), _) => Status::Pending,
             (Some("disabled"), _) => Status::Suspended,
             (Some(word), _) => Status::Other(word.to_owned()),
@@ -172,8 +176,8 @@ pub(super) fn mailbox_from(resource: WireResource, domain: &DomainName) -> Mailb
         last_name: resource.text("lastname"),
         // What zero would mean is not documented, so nothing is claimed for it.
         quota: quota.filter(|bytes| *bytes > 0).map(Quota::of),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
-        updated_at: resource.updated_at.as_deref().map(Stamp::told),
+        created_at: resource.created_at.as_deref().map(Stamp::lenient),
+        updated_at: resource.updated_at.as_deref().map(Stamp::lenient),
         extra: resource.extra(&["lastauth_datetime"]),
         ..Mailbox::at(resource.address(domain))
     }
@@ -189,8 +193,8 @@ pub(super) fn domain_from(resource: WireResource) -> Domain {
         },
         status,
         mailboxes: resource.rest.get("no_email_accounts").and_then(Value::as_u64),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
-        updated_at: resource.updated_at.as_deref().map(Stamp::told),
+        created_at: resource.created_at.as_deref().map(Stamp::lenient),
+        updated_at: resource.updated_at.as_deref().map(Stamp::lenient),
         extra: resource.extra(DOMAIN_EXTRA),
         id: Some(resource.code.clone()),
         ..Domain::named(resource.domain())
@@ -199,10 +203,10 @@ pub(super) fn domain_from(resource: WireResource) -> Domain {
 
 pub(super) fn alias_from(resource: WireResource, domain: &DomainName) -> Alias {
     let targets = resource.rest.get("destinations").and_then(Value::as_array);
-    let targets = targets.into_iter().flatten().filter_map(Value::as_str).map(Address::told).collect();
+    let targets = targets.into_iter().flatten().filter_map(Value::as_str).map(Address::lenient).collect();
     Alias {
         status: resource.status(),
-        created_at: resource.created_at.as_deref().map(Stamp::told),
+        created_at: resource.created_at.as_deref().map(Stamp::lenient),
         id: Some(resource.code.clone()),
         ..Alias::to(AliasSource::Address(resource.address(domain)), targets)
     }
@@ -242,7 +246,7 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
     let kind = match status {
         422 if text.contains("already exists") => Kind::Conflict,
         422 if !text.contains("character") && has(FULL) => Kind::Limit,
-        // Permission, ownership, billing and plan share this status; only the words tell them apart.
+        // Permission, ownership, billing and plan share this status; only the words distinguish them.
         403 if has(FULL) || text.contains(" plan") => Kind::Limit,
         // The API's own 404 is JSON; any other comes from something else at this address.
         404 if !reply.body.starts_with(b"{") => Kind::Provider,

@@ -52,7 +52,7 @@ fn assert_is_the_sample(mailbox: &Mailbox) {
     assert_eq!(mailbox.id.as_deref(), Some("0d9a7a10-94b1-4a7b-8c55-1d2e3f405162"));
     assert_eq!((mailbox.first_name.as_deref(), mailbox.last_name.as_deref()), (Some("Ada"), Some("Byron")));
     assert_eq!(mailbox.status, Status::Other("warming_up".to_owned()));
-    assert_eq!(mailbox.created_at, Some(Stamp::told("2025-06-01 08:15:00")));
+    assert_eq!(mailbox.created_at, Some(Stamp::lenient("2025-06-01 08:15:00")));
     // The catch-all is no address of its own, and a quota without a unit is no quota.
     assert_eq!(mailbox.aliases, Some(vec![at("countess@example.com")]));
     assert_eq!(mailbox.quota, None);

@@ -75,7 +75,7 @@ async fn a_list_by_domain_is_read_without_its_secrets() {
     assert_eq!(ada.address, at("ada@example.org"));
     assert_eq!((ada.id.as_deref(), &ada.status), (Some("mb_1"), &Status::Active));
     assert_eq!((ada.first_name.as_deref(), ada.last_name.as_deref()), (Some("Ada"), Some("Byron")));
-    assert_eq!(ada.created_at, Some(Stamp::told("2025-01-15T10:30:00.000Z")));
+    assert_eq!(ada.created_at, Some(Stamp::lenient("2025-01-15T10:30:00.000Z")));
     assert_eq!(ada.extra["expires_on"], "2025-02-15T10:31:00.000Z");
     assert!(!format!("{ada:?}").contains("canary"), "{ada:?}");
     assert!(!serde_json::to_string(&ada).expect("it serializes").contains("canary"));
@@ -321,7 +321,7 @@ async fn a_removal_is_scheduled_whatever_the_answer_holds() {
     ctx.create("ada@example.com").await;
     assert_eq!(on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled").value), None);
     let again = on(ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("it is scheduled again").value);
-    assert_eq!(again, Some(Stamp::told("2026-02-04T09:00:00.000Z")));
+    assert_eq!(again, Some(Stamp::lenient("2026-02-04T09:00:00.000Z")));
     for answer in [Answer::status(204), Answer::status(200), Answer::status(202)] {
         ctx.sandbox.fault(Fault::instead(Method::DELETE, "/v1/mailboxes/", answer).times(1));
         ctx.provider.delete_mailbox(&at("ada@example.com")).await.expect("any success will do");
@@ -362,7 +362,7 @@ async fn the_list_of_domains_is_read() {
     let all: Vec<Domain> = ctx.provider.list_domains().try_collect().await.expect("the sample is read");
     let [domain] = all.as_slice() else { panic!("one domain, not {all:?}") };
     assert_eq!((&domain.name, &domain.status, domain.mailboxes), (&name("example.org"), &Status::Active, Some(2)));
-    assert_eq!(domain.created_at, Some(Stamp::told("2025-01-10T08:00:00.000Z")));
+    assert_eq!(domain.created_at, Some(Stamp::lenient("2025-01-10T08:00:00.000Z")));
     assert_eq!(domain.verified, None);
 }
 
