@@ -445,7 +445,11 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
 fn lock_beginning(folder: &Path) -> Result<File> {
     let path = folder.join("beginning.lock");
     let failed = |error: std::io::Error| Error::new(Kind::Config, format!("cannot lock {}: {error}", path.display()));
-    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }
