@@ -59,6 +59,7 @@ pub(super) static SPEC: Spec = Spec {
         quota: QuotaRule::Multiple { of: MEGABYTE, max: None, unlimited: false },
         address: any_address,
         lower_case: true,
+        domain_settings: false,
         batch_max: 1,
         empty_domain: None,
         listing_lags: false,

@@ -79,6 +79,7 @@ pub(super) static SPEC: Spec = Spec {
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
         lower_case: false,
+        domain_settings: false,
         // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
         batch_max: 100,
         empty_domain: None,

@@ -65,6 +65,7 @@ pub(super) static SPEC: Spec = Spec {
         quota: QuotaRule::Never(NO_QUOTA),
         address: any_address,
         lower_case: false,
+        domain_settings: false,
         // LiteMail names no bound. Users of Zapmail report five mailboxes a domain and call.
         batch_max: 5,
         empty_domain: None,

@@ -58,6 +58,7 @@ pub(super) static SPEC: Spec = Spec {
         quota: QuotaRule::Multiple { of: 1, max: Some(QUOTA_MAX), unlimited: true },
         address: address_problem,
         lower_case: true,
+        domain_settings: false,
         batch_max: 1,
         empty_domain: Some(NO_DOMAINS),
         listing_lags: false,

@@ -83,15 +83,44 @@ impl Account {
     }
 }
 
+/// What the registry knows of a provider.
+struct Entry {
+    spec: &'static Spec,
+    judge: fn(&Reply) -> Option<Failure>,
+    open: fn(Http, &Account) -> Result<Box<dyn Provider>>,
+}
+
+fn entry(provider: ProviderId) -> Entry {
+    match provider {
+        ProviderId::Hybridbox => Entry {
+            spec: &hybridbox::SPEC,
+            judge: hybridbox::judge,
+            open: |http, account| Ok(Box::new(hybridbox::Hybridbox::new(http, account)?)),
+        },
+        ProviderId::Emboux => {
+            Entry { spec: &emboux::SPEC, judge: emboux::judge, open: |http, _| Ok(Box::new(emboux::Emboux::new(http))) }
+        }
+        ProviderId::Litemail => Entry {
+            spec: &litemail::SPEC,
+            judge: litemail::judge,
+            open: |http, account| Ok(Box::new(litemail::Litemail::new(http, account)?)),
+        },
+        ProviderId::Qboxmail => Entry {
+            spec: &qboxmail::SPEC,
+            judge: qboxmail::judge,
+            open: |http, account| Ok(Box::new(qboxmail::Qboxmail::new(http, account))),
+        },
+        ProviderId::Mailinabox => Entry {
+            spec: &mailinabox::SPEC,
+            judge: mailinabox::judge,
+            open: |http, account| Ok(Box::new(mailinabox::Mailinabox::new(http, account)?)),
+        },
+    }
+}
+
 /// Returns what a provider is and can do.
 pub fn spec(provider: ProviderId) -> &'static Spec {
-    match provider {
-        ProviderId::Hybridbox => &hybridbox::SPEC,
-        ProviderId::Emboux => &emboux::SPEC,
-        ProviderId::Litemail => &litemail::SPEC,
-        ProviderId::Qboxmail => &qboxmail::SPEC,
-        ProviderId::Mailinabox => &mailinabox::SPEC,
-    }
+    entry(provider).spec
 }
 
 /// Opens an account: builds its sender and its adapter, and puts the adapter behind the checks.
@@ -102,15 +131,9 @@ pub fn open(account: &Account) -> Result<Checked> {
 
 /// Opens an account without the checks; the conformance suite asks bare adapters what they refuse by themselves.
 pub fn bare(account: &Account) -> Result<(Http, Box<dyn Provider>)> {
-    let judge: fn(&Reply) -> Option<Failure> = match account.provider {
-        ProviderId::Hybridbox => hybridbox::judge,
-        ProviderId::Emboux => emboux::judge,
-        ProviderId::Litemail => litemail::judge,
-        ProviderId::Qboxmail => qboxmail::judge,
-        ProviderId::Mailinabox => mailinabox::judge,
-    };
+    let Entry { spec, judge, open } = entry(account.provider);
     let secret = account.secret.clone();
-    let credential = match spec(account.provider).auth {
+    let credential = match spec.auth {
         AuthScheme::Bearer => Credential::Bearer(secret),
         AuthScheme::Header(name) => Credential::Header(name, secret),
         AuthScheme::Basic => {
@@ -130,13 +153,7 @@ pub fn bare(account: &Account) -> Result<(Http, Box<dyn Provider>)> {
         no_wait: account.no_wait,
         judge,
     })?;
-    let adapter: Box<dyn Provider> = match account.provider {
-        ProviderId::Hybridbox => Box::new(hybridbox::Hybridbox::new(http.clone(), account)?),
-        ProviderId::Emboux => Box::new(emboux::Emboux::new(http.clone())),
-        ProviderId::Litemail => Box::new(litemail::Litemail::new(http.clone(), account)?),
-        ProviderId::Qboxmail => Box::new(qboxmail::Qboxmail::new(http.clone(), account)),
-        ProviderId::Mailinabox => Box::new(mailinabox::Mailinabox::new(http.clone(), account)?),
-    };
+    let adapter = open(http.clone(), account)?;
     Ok((http, adapter))
 }
 

@@ -65,6 +65,7 @@ pub(super) static SPEC: Spec = Spec {
         quota: QuotaRule::OneOf(SIZES),
         address: any_address,
         lower_case: false,
+        domain_settings: true,
         batch_max: 1,
         empty_domain: None,
         listing_lags: false,

@@ -12,7 +12,7 @@ use crate::app::{App, Opened};
 use crate::error::{Kind, Result};
 use crate::model::{Bytes, Domain, DomainName, NewDomain};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Done, Op, Provider, ProviderId};
+use crate::provider::{Done, Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -129,19 +129,20 @@ fn bare_row(opened: &Opened, name: &DomainName) -> impl Fn(Outcome) -> Row {
 
 async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) -> Result<()> {
     opened.provider.check_op(Op::CreateDomain)?;
-    let has_postmaster = opened.profile.provider == ProviderId::Qboxmail;
+    let spec = opened.provider.spec();
+    let takes_settings = spec.rules.domain_settings;
     let CreateArgs { plan, default_quota, max_quota, max_mailboxes, .. } = args;
-    let only_qboxmail = plan.is_some() || default_quota.is_some() || max_quota.is_some() || max_mailboxes.is_some();
-    let given = only_qboxmail || args.catch_all.is_some() || args.password.is_given();
+    let has_limits = plan.is_some() || default_quota.is_some() || max_quota.is_some() || max_mailboxes.is_some();
+    let given = has_limits || args.catch_all.is_some() || args.password.is_given();
     super::refuse_unless(
-        has_postmaster || !given,
+        takes_settings || !given,
         opened,
         "set more than the name of a domain",
-        "only Qboxmail takes plan, quotas, limits, catch-all and a postmaster password with it",
+        &format!("{} takes no plan, quotas, limits, catch-all or postmaster password with it", spec.title),
     )?;
     let catch_all = args.catch_all.as_deref().map(parse_address).transpose()?;
     let whose = format!("postmaster@{name}");
-    let secret = args.password.get(app, has_postmaster.then_some(whose.as_str())).await?;
+    let secret = args.password.get(app, takes_settings.then_some(whose.as_str())).await?;
     let new = NewDomain {
         name,
         postmaster_password: secret.clone(),

@@ -5,36 +5,40 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// One of the mail hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProviderId {
-    /// Hybridbox.
-    Hybridbox,
-    /// EmBoux.
-    Emboux,
-    /// LiteMail.
-    Litemail,
-    /// Qboxmail.
-    Qboxmail,
-    /// Mail-in-a-Box.
-    Mailinabox,
+/// Makes the providers of one list, so that nothing that is said of all of them leaves one out.
+macro_rules! providers {
+    ($($(#[$doc:meta])* $id:ident = $name:literal,)+) => {
+        /// One of the mail hosts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ProviderId {
+            $($(#[$doc])* $id,)+
+        }
+
+        impl ProviderId {
+            /// Every provider, in the order of the matrix.
+            pub const ALL: [ProviderId; [$($name),+].len()] = [$(ProviderId::$id),+];
+
+            /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(ProviderId::$id => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl ProviderId {
-    /// Every provider, in the order of the matrix.
-    pub const ALL: [ProviderId; 5] =
-        [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Litemail, ProviderId::Qboxmail, ProviderId::Mailinabox];
-
-    /// Returns the name used in flags, configuration, JSON and URLs of the sandbox.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ProviderId::Hybridbox => "hybridbox",
-            ProviderId::Emboux => "emboux",
-            ProviderId::Litemail => "litemail",
-            ProviderId::Qboxmail => "qboxmail",
-            ProviderId::Mailinabox => "mailinabox",
-        }
-    }
+providers! {
+    /// Hybridbox.
+    Hybridbox = "hybridbox",
+    /// EmBoux.
+    Emboux = "emboux",
+    /// LiteMail.
+    Litemail = "litemail",
+    /// Qboxmail.
+    Qboxmail = "qboxmail",
+    /// Mail-in-a-Box.
+    Mailinabox = "mailinabox",
 }
 
 impl fmt::Display for ProviderId {

@@ -100,7 +100,7 @@ impl Checked {
     }
 
     fn invalid_password(&self, address: &Address, password: &SecretString) -> Result<()> {
-        let problem = self.spec().rules.password_problem(password).map(|why| Problem { field: "password", why });
+        let problem = self.spec().rules.given_password_problem(Some(password));
         self.invalid(address, problem.into_iter().collect())
     }
 

@@ -4,130 +4,87 @@ use crate::error::{Error, Kind};
 use crate::http::Pace;
 use crate::model::{Address, AliasSource, Bytes, MailboxChange, NewMailbox, ProviderId};
 
-/// Something that can be asked of a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
-    /// Prove that the credentials work.
-    CheckAccount,
-    /// List mailboxes.
-    ListMailboxes,
-    /// Read one mailbox.
-    GetMailbox,
-    /// Make a mailbox.
-    CreateMailbox,
-    /// Make many mailboxes in one request.
-    CreateMailboxes,
-    /// Change first and last name.
-    SetNames,
-    /// Change the password.
-    SetPassword,
-    /// Change the storage limit.
-    SetQuota,
-    /// Make a mailbox an administrator of the server, or no longer.
-    SetAdmin,
-    /// Switch a mailbox off and on again.
-    SuspendMailbox,
-    /// Remove a mailbox.
-    DeleteMailbox,
-    /// List domains.
-    ListDomains,
-    /// Read one domain.
-    GetDomain,
-    /// Add a domain.
-    CreateDomain,
-    /// Have the provider check ownership or DNS.
-    VerifyDomain,
-    /// Show the DNS records of a domain.
-    DomainDns,
-    /// Switch a domain off and on again.
-    SuspendDomain,
-    /// Remove a domain with all it holds.
-    DeleteDomain,
-    /// List aliases.
-    ListAliases,
-    /// Make an alias.
-    CreateAlias,
-    /// Make the catch-all of a domain.
-    CreateCatchAll,
-    /// Remove an alias or catch-all.
-    DeleteAlias,
-    /// List credentials that open more than one mailbox.
-    ListCredentials,
-    /// Make such a credential.
-    CreateCredential,
-    /// Remove such a credential.
-    DeleteCredential,
+/// Makes the operations of one list, so that nothing that is said of all of them leaves one out.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $op:ident = $name:literal, $phrase:literal;)+) => {
+        /// Something that can be asked of a provider.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Op {
+            $($(#[$doc])* $op,)+
+        }
+
+        impl Op {
+            /// Every operation, in the order of the matrix.
+            pub const ALL: [Op; [$($name),+].len()] = [$(Op::$op),+];
+
+            /// Returns the operation as the matrix and JSON name it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Op::$op => $name,)+
+                }
+            }
+
+            /// Returns the operation as the end of a sentence that begins with "cannot".
+            pub fn phrase(self) -> &'static str {
+                match self {
+                    $(Op::$op => $phrase,)+
+                }
+            }
+        }
+    };
 }
 
-impl Op {
-    /// Every operation, in the order of the matrix.
-    pub const ALL: [Op; 25] = [
-        Op::CheckAccount,
-        Op::ListMailboxes,
-        Op::GetMailbox,
-        Op::CreateMailbox,
-        Op::CreateMailboxes,
-        Op::SetNames,
-        Op::SetPassword,
-        Op::SetQuota,
-        Op::SetAdmin,
-        Op::SuspendMailbox,
-        Op::DeleteMailbox,
-        Op::ListDomains,
-        Op::GetDomain,
-        Op::CreateDomain,
-        Op::VerifyDomain,
-        Op::DomainDns,
-        Op::SuspendDomain,
-        Op::DeleteDomain,
-        Op::ListAliases,
-        Op::CreateAlias,
-        Op::CreateCatchAll,
-        Op::DeleteAlias,
-        Op::ListCredentials,
-        Op::CreateCredential,
-        Op::DeleteCredential,
-    ];
-
-    /// Returns the operation as the matrix and JSON name it.
-    pub fn name(self) -> &'static str {
-        self.row().0
-    }
-
-    /// Returns the operation as the end of a sentence that begins with "cannot".
-    pub fn phrase(self) -> &'static str {
-        self.row().1
-    }
-
-    fn row(self) -> (&'static str, &'static str) {
-        match self {
-            Op::CheckAccount => ("check account", "check the credentials"),
-            Op::ListMailboxes => ("list mailboxes", "list mailboxes"),
-            Op::GetMailbox => ("get mailbox", "read one mailbox"),
-            Op::CreateMailbox => ("create mailbox", "create a mailbox"),
-            Op::CreateMailboxes => ("create many at once", "create many mailboxes in one request"),
-            Op::SetNames => ("set names", "change the name on a mailbox"),
-            Op::SetPassword => ("set password", "set a mailbox's password"),
-            Op::SetQuota => ("set quota", "set a quota"),
-            Op::SetAdmin => ("set admin", "make a mailbox an administrator"),
-            Op::SuspendMailbox => ("suspend mailbox", "suspend or resume a mailbox"),
-            Op::DeleteMailbox => ("delete mailbox", "delete a mailbox"),
-            Op::ListDomains => ("list domains", "list domains"),
-            Op::GetDomain => ("get domain", "read one domain"),
-            Op::CreateDomain => ("create domain", "create a domain"),
-            Op::VerifyDomain => ("verify domain", "verify a domain"),
-            Op::DomainDns => ("domain DNS records", "show a domain's DNS records"),
-            Op::SuspendDomain => ("suspend domain", "suspend or resume a domain"),
-            Op::DeleteDomain => ("delete domain", "delete a domain"),
-            Op::ListAliases => ("list aliases", "list aliases"),
-            Op::CreateAlias => ("create alias", "create an alias"),
-            Op::CreateCatchAll => ("create catch-all", "create a catch-all"),
-            Op::DeleteAlias => ("delete alias", "delete an alias"),
-            Op::ListCredentials => ("list credentials", "list credentials"),
-            Op::CreateCredential => ("create credential", "create a credential"),
-            Op::DeleteCredential => ("delete credential", "delete a credential"),
-        }
-    }
+operations! {
+    /// Prove that the credentials work.
+    CheckAccount = "check account", "check the credentials";
+    /// List mailboxes.
+    ListMailboxes = "list mailboxes", "list mailboxes";
+    /// Read one mailbox.
+    GetMailbox = "get mailbox", "read one mailbox";
+    /// Make a mailbox.
+    CreateMailbox = "create mailbox", "create a mailbox";
+    /// Make many mailboxes in one request.
+    CreateMailboxes = "create many at once", "create many mailboxes in one request";
+    /// Change first and last name.
+    SetNames = "set names", "change the name on a mailbox";
+    /// Change the password.
+    SetPassword = "set password", "set a mailbox's password";
+    /// Change the storage limit.
+    SetQuota = "set quota", "set a quota";
+    /// Make a mailbox an administrator of the server, or no longer.
+    SetAdmin = "set admin", "make a mailbox an administrator";
+    /// Switch a mailbox off and on again.
+    SuspendMailbox = "suspend mailbox", "suspend or resume a mailbox";
+    /// Remove a mailbox.
+    DeleteMailbox = "delete mailbox", "delete a mailbox";
+    /// List domains.
+    ListDomains = "list domains", "list domains";
+    /// Read one domain.
+    GetDomain = "get domain", "read one domain";
+    /// Add a domain.
+    CreateDomain = "create domain", "create a domain";
+    /// Have the provider check ownership or DNS.
+    VerifyDomain = "verify domain", "verify a domain";
+    /// Show the DNS records of a domain.
+    DomainDns = "domain DNS records", "show a domain's DNS records";
+    /// Switch a domain off and on again.
+    SuspendDomain = "suspend domain", "suspend or resume a domain";
+    /// Remove a domain with all it holds.
+    DeleteDomain = "delete domain", "delete a domain";
+    /// List aliases.
+    ListAliases = "list aliases", "list aliases";
+    /// Make an alias.
+    CreateAlias = "create alias", "create an alias";
+    /// Make the catch-all of a domain.
+    CreateCatchAll = "create catch-all", "create a catch-all";
+    /// Remove an alias or catch-all.
+    DeleteAlias = "delete alias", "delete an alias";
+    /// List credentials that open more than one mailbox.
+    ListCredentials = "list credentials", "list credentials";
+    /// Make such a credential.
+    CreateCredential = "create credential", "create a credential";
+    /// Remove such a credential.
+    DeleteCredential = "delete credential", "delete a credential";
 }
 
 /// Whether a provider can do an operation.
@@ -248,6 +205,9 @@ pub struct Rules {
     pub address: fn(&Address) -> Option<&'static str>,
     /// Whether addresses are stored in lower case, whatever case they are sent in.
     pub lower_case: bool,
+    /// Whether a new domain comes with a postmaster mailbox, which needs a password, and takes a plan, quotas, a limit and
+    /// a catch-all with it.
+    pub domain_settings: bool,
     /// Mailboxes in one `create_mailboxes` request.
     pub batch_max: usize,
     /// What an empty list of a domain's mailboxes leaves open, in a sentence for the user; `None` where it proves that the
@@ -269,6 +229,8 @@ pub struct Problem {
     pub field: &'static str,
     /// Why, in a sentence.
     pub why: String,
+    /// Whether the field is needed and was not given.
+    pub is_missing: bool,
 }
 
 /// An address rule that has no objections.
@@ -328,16 +290,16 @@ impl Rules {
     /// Returns everything that is wrong with a new mailbox.
     pub fn problems(&self, new: &NewMailbox) -> Vec<Problem> {
         let mut problems = self.change_problems(&new.as_change());
-        let mut add = |field, why: &str| problems.push(Problem { field, why: why.to_owned() });
+        let mut add = |field, why: &str, is_missing| problems.push(Problem { field, why: why.to_owned(), is_missing });
         if let Some(why) = (self.address)(&new.address) {
-            add("address", why);
+            add("address", why, false);
         }
         let is_missing = |name: &Option<String>| name.as_deref().is_none_or(|name| name.trim().is_empty());
         if matches!(self.names, NameRule::Both | NameRule::First) && is_missing(&new.first_name) {
-            add("first_name", "a first name is needed");
+            add("first_name", "a first name is needed", true);
         }
         if matches!(self.names, NameRule::Both) && is_missing(&new.last_name) {
-            add("last_name", "a last name is needed");
+            add("last_name", "a last name is needed", true);
         }
         if new.password.is_some() || matches!(self.password, PasswordRule::Required { .. }) {
             problems.extend(self.given_password_problem(new.password.as_ref()));
@@ -348,7 +310,7 @@ impl Rules {
     /// Returns everything that is wrong with a change.
     pub fn change_problems(&self, change: &MailboxChange) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut add = |field, why: String| problems.push(Problem { field, why });
+        let mut add = |field, why: String| problems.push(Problem { field, why, is_missing: false });
         if let NameRule::Never(why) = self.names {
             // One reason is enough for both.
             if change.first_name.is_some() {
@@ -385,7 +347,7 @@ impl Rules {
             Some(password) => self.password_problem(password),
             None => Some("a password is needed".to_owned()),
         };
-        why.map(|why| Problem { field: "password", why })
+        why.map(|why| Problem { field: "password", why, is_missing: password.is_none() })
     }
 
     /// Returns what is wrong with a password, in a sentence that does not repeat it.
@@ -461,7 +423,7 @@ impl Spec {
     /// Returns everything for which a change would be refused before anything is sent.
     pub fn change_problems(&self, change: &MailboxChange, allow_unverified: bool) -> Vec<Problem> {
         if change.is_empty() {
-            return vec![Problem { field: "(all)", why: "there is nothing to change".to_owned() }];
+            return vec![Problem { field: "(all)", why: "there is nothing to change".to_owned(), is_missing: true }];
         }
         self.with_refusals(self.rules.change_problems(change), change.ops(), allow_unverified)
     }
@@ -482,9 +444,8 @@ impl Spec {
         for (field, op) in ops {
             let refusal = self.refusal(op, allow_unverified).map(|error| error.message.clone());
             // Where the rules have said why already, once is enough.
-            problems.extend(
-                refusal.filter(|_| problems.iter().all(|known| known.field != field)).map(|why| Problem { field, why }),
-            );
+            let refusal = refusal.filter(|_| problems.iter().all(|known| known.field != field));
+            problems.extend(refusal.map(|why| Problem { field, why, is_missing: false }));
         }
         problems
     }

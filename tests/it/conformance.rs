@@ -5,19 +5,25 @@ use crate::support::Ctx;
 use mbx::provider::ProviderId;
 
 macro_rules! conformance {
-    ($($name:ident = $id:expr => [$($case:ident),* $(,)?]);* $(;)?) => {
+    ($($name:ident = $id:ident => [$($case:ident),* $(,)?]);* $(;)?) => {
         $(mod $name {
             use super::*;
             $(#[tokio::test]
             async fn $case() {
-                cases::$case(Ctx::new($id).await).await;
+                cases::$case(Ctx::new(ProviderId::$id).await).await;
             })*
         })*
     };
 }
 
 macro_rules! all_cases {
-    ($($name:ident = $id:expr),* $(,)?) => {
+    ($($name:ident = $id:ident),* $(,)?) => {
+        /// Does not compile while a provider is missing below.
+        const fn _is_complete(id: ProviderId) {
+            match id {
+                $(ProviderId::$id => (),)*
+            }
+        }
         conformance! { $($name = $id => [
             good_credentials_name_an_account,
             wrong_credentials_are_refused_as_such,
@@ -60,9 +66,9 @@ macro_rules! all_cases {
 }
 
 all_cases! {
-    hybridbox = ProviderId::Hybridbox,
-    emboux = ProviderId::Emboux,
-    litemail = ProviderId::Litemail,
-    qboxmail = ProviderId::Qboxmail,
-    mailinabox = ProviderId::Mailinabox,
+    hybridbox = Hybridbox,
+    emboux = Emboux,
+    litemail = Litemail,
+    qboxmail = Qboxmail,
+    mailinabox = Mailinabox,
 }

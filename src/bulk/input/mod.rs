@@ -82,6 +82,8 @@ pub struct Trouble {
     pub column: String,
     /// Why, in a sentence that repeats no password.
     pub why: String,
+    /// Whether the column is needed and holds nothing.
+    pub is_missing: bool,
 }
 
 /// What the first reading of a file found.
@@ -147,6 +149,7 @@ impl Input {
                         line: row.line,
                         column: problem.field.to_owned(),
                         why: problem.why,
+                        is_missing: problem.is_missing,
                     }));
                 }
                 Err(bad) => {
@@ -166,6 +169,7 @@ impl Input {
                 line: u64::from(pair[1].1),
                 column: "address".to_owned(),
                 why: format!("the same mailbox as on line {}", pair[0].1),
+                is_missing: false,
             });
         }
         troubles.sort_by_key(|trouble| trouble.line);

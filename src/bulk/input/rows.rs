@@ -204,7 +204,7 @@ impl Rows {
         if !self.matching.iter().all(matches) {
             return Found::Other;
         }
-        let trouble = |column: &str, why: String| Trouble { line, column: column.to_owned(), why };
+        let trouble = |column: &str, why: String| Trouble { line, column: column.to_owned(), why, is_missing: false };
         if record.len() != self.width {
             let why = format!("{} cells where the heading has {}", record.len(), self.width);
             return Found::Row(Err(trouble("(all)", why).into()));
@@ -259,7 +259,7 @@ impl Rows {
                 }
                 _ => {
                     let why = "it is not text".to_owned();
-                    troubles.push(Trouble { line, column: COLUMNS[column].to_owned(), why });
+                    troubles.push(Trouble { line, column: COLUMNS[column].to_owned(), why, is_missing: false });
                     None
                 }
             };
@@ -311,7 +311,7 @@ fn parse_object(text: &[u8], line: u64) -> Result<Map<String, Value>, Trouble> {
             Ok(_) if error.is_data() => "it is not a JSON object",
             Ok(_) => "it is not JSON",
         };
-        Trouble { line, column: format!("character {}", error.column().max(1)), why: why.to_owned() }
+        Trouble { line, column: format!("character {}", error.column().max(1)), why: why.to_owned(), is_missing: false }
     })
 }
 
@@ -334,7 +334,8 @@ fn row_of(
     mut troubles: Vec<Trouble>,
 ) -> Result<Row, Bad> {
     let is_known = troubles.iter().any(|trouble| trouble.column == "address");
-    let mut add = |column: &str, why: String| troubles.push(Trouble { line, column: column.to_owned(), why });
+    let mut add =
+        |column: &str, why: String| troubles.push(Trouble { line, column: column.to_owned(), why, is_missing: false });
     let address = match address.map(Address::parse) {
         Some(Ok(address)) => Some(address),
         Some(Err(why)) => {

@@ -167,7 +167,7 @@ fn accept(app: &App, verb: Verb, input: &Input, survey: &Survey) -> Result<()> {
     let more = if count > PROBLEMS { format!("; and {} more", count - PROBLEMS) } else { String::new() };
     let problems = if count == 1 { "problem" } else { "problems" };
     let message = format!("{} has {count} {problems}: {}{more}", input.name, shown.join("; "));
-    let lacks_password = survey.troubles.iter().any(|t| t.why == "a password is needed");
+    let lacks_password = survey.troubles.iter().any(|t| t.is_missing && t.column == "password");
     let hint = match (lacks_password, &input.path) {
         (true, _) => "add a column `password`, or --generate-password --password-out FILE".to_owned(),
         (false, path) => {
