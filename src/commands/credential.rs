@@ -2,14 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
-use super::mailbox::parse_domain;
 use super::password::PasswordArgs;
 use super::prompt::confirm;
-use super::{IfMissing, planned, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, planned, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::Result;
-use crate::model::{Credential, Extra, NewCredential};
+use crate::model::{Credential, DomainName, Extra, NewCredential};
 use crate::output::{Outcome, Row, rows};
 use crate::provider::{Done, Op, Provider};
 
@@ -28,8 +26,8 @@ pub(crate) struct CreateArgs {
     /// A name for it
     name: String,
     /// The domain it opens; without one, the workspace or account of the profile
-    #[arg(long, value_name = "NAME")]
-    domain: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = parse::domain)]
+    domain: Option<DomainName>,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -45,27 +43,9 @@ pub(crate) struct DeleteArgs {
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     match verb {
-        Verb::List => {
-            lists::show(
-                app,
-                &rows::CREDENTIAL,
-                Op::ListCredentials,
-                None,
-                |opened, _| opened.provider.list_credentials(),
-                |item, source| rows::credential(&item, source, None),
-            )
-            .await
-        }
-        Verb::Create(args) => {
-            let opened = app.open_one().await?;
-            let result = create(app, &opened, args).await;
-            end(app, &opened, Op::CreateCredential, result).await
-        }
-        Verb::Delete(args) => {
-            let opened = app.open_one().await?;
-            let result = delete(app, &opened, args).await;
-            end(app, &opened, Op::DeleteCredential, result).await
-        }
+        Verb::Create(args) => create(app, args).await,
+        Verb::List => list(app).await,
+        Verb::Delete(args) => delete(app, args).await,
     }
 }
 
@@ -82,9 +62,11 @@ fn bare_row(opened: &Opened, name: &str, id: Option<&str>) -> impl Fn(Outcome) -
     with_outcome(rows::credential(&credential, &opened.source(), Some(Outcome::Planned)))
 }
 
-async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, domain) = (&*app, args.domain);
     opened.provider.check_op(Op::CreateCredential)?;
-    let domain = args.domain.as_deref().map(parse_domain).transpose()?;
+    app.note_unverified(opened, [Op::CreateCredential]);
     let opens = domain.as_ref().map_or("the whole workspace or account".to_owned(), ToString::to_string);
     let secret = args.password.get(app, Some(&args.name)).await?.expect("a password was asked for");
     let password = args.password.deliver(app, secret.clone()).await?;
@@ -99,9 +81,24 @@ async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
     app.out.one(&rows::CREDENTIAL, row)
 }
 
-async fn delete(app: &App, opened: &Opened, args: DeleteArgs) -> Result<()> {
+async fn list(app: &mut App) -> Result<()> {
+    lists::show(
+        app,
+        &rows::CREDENTIAL,
+        Op::ListCredentials,
+        None,
+        |opened, _| opened.provider.list_credentials(),
+        |item, source| rows::credential(&item, source, None),
+    )
+    .await
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
     opened.provider.check_op(Op::DeleteCredential)?;
+    app.note_unverified(&opened, [Op::DeleteCredential]);
     confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title)).await?;
     let result = opened.provider.delete_credential(&args.id).await;
-    show_removal(app, &rows::CREDENTIAL, result.map(Done::from), args.if_missing, bare_row(opened, "", Some(&args.id)))
+    let bare = bare_row(&opened, "", Some(&args.id));
+    show_removal(app, &rows::CREDENTIAL, result.map(Done::from), args.if_missing, bare)
 }

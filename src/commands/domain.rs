@@ -2,22 +2,21 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
-use super::mailbox::{parse_address, parse_domain};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, show_change, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, planned, show_change, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::{Kind, Result};
-use crate::model::{Bytes, Domain, DomainName, NewDomain};
+use crate::model::{Address, Bytes, Domain, DomainName, NewDomain};
 use crate::output::{Outcome, Row, rows};
+use crate::provider::case::OnExisting;
 use crate::provider::{Done, Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Add a domain
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// List domains
     List,
     /// Show one domain
@@ -37,7 +36,8 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct NameArg {
     /// The domain's name
-    name: String,
+    #[arg(value_parser = parse::domain)]
+    name: DomainName,
 }
 
 #[derive(Debug, Args)]
@@ -57,11 +57,11 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "N")]
     max_mailboxes: Option<u32>,
     /// Where mail for unknown local parts goes (Qboxmail)
-    #[arg(long, value_name = "ADDRESS")]
-    catch_all: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
+    catch_all: Option<Address>,
     /// What to do when it exists already
-    #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_exists: IfExists,
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse::fail_or_ok())]
+    if_exists: OnExisting,
     /// The postmaster mailbox that Qboxmail makes with the domain needs a password
     #[command(flatten)]
     password: PasswordArgs,
@@ -87,36 +87,16 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
-    let name = match &verb {
-        Verb::List => {
-            return lists::show(
-                app,
-                &rows::DOMAIN,
-                Op::ListDomains,
-                None,
-                |opened, _| opened.provider.list_domains(),
-                |item, source| rows::domain(&item, source, None),
-            )
-            .await;
-        }
-        Verb::Create(args) => &args.name,
-        Verb::Verify(args) => &args.name,
-        Verb::Delete(args) => &args.name,
-        Verb::Get(name) | Verb::Dns(name) | Verb::Suspend(name) | Verb::Resume(name) => name,
-    };
-    let name = parse_domain(&name.name)?;
-    let opened = app.open_one().await?;
-    let (op, result) = match verb {
-        Verb::Create(args) => (Op::CreateDomain, create(app, &opened, name, args).await),
-        Verb::Get(_) => (Op::GetDomain, get(app, &opened, &name).await),
-        Verb::Verify(args) => (Op::VerifyDomain, verify(app, &opened, &name, args).await),
-        Verb::Dns(_) => (Op::DomainDns, dns(app, &opened, &name).await),
-        Verb::Suspend(_) => (Op::SuspendDomain, switch(app, &opened, &name, false).await),
-        Verb::Resume(_) => (Op::SuspendDomain, switch(app, &opened, &name, true).await),
-        Verb::Delete(args) => (Op::DeleteDomain, delete(app, &opened, &name, args).await),
-        Verb::List => unreachable!("handled above"),
-    };
-    end(app, &opened, op, result).await
+    match verb {
+        Verb::Create(args) => create(app, *args).await,
+        Verb::List => list(app).await,
+        Verb::Get(args) => get(app, args).await,
+        Verb::Verify(args) => verify(app, args).await,
+        Verb::Dns(args) => dns(app, args).await,
+        Verb::Suspend(args) => suspend(app, args).await,
+        Verb::Resume(args) => resume(app, args).await,
+        Verb::Delete(args) => delete(app, args).await,
+    }
 }
 
 fn row_of(opened: &Opened, domain: &Domain, outcome: Outcome) -> Row {
@@ -127,8 +107,11 @@ fn bare_row(opened: &Opened, name: &DomainName) -> impl Fn(Outcome) -> Row {
     with_outcome(row_of(opened, &Domain::named(name.clone()), Outcome::Planned))
 }
 
-async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) -> Result<()> {
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, name) = (&*app, args.name.name);
     opened.provider.check_op(Op::CreateDomain)?;
+    app.note_unverified(opened, [Op::CreateDomain]);
     let spec = opened.provider.spec();
     let takes_settings = spec.rules.domain_settings;
     let CreateArgs { plan, default_quota, max_quota, max_mailboxes, .. } = args;
@@ -140,7 +123,6 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
         "set more than the name of a domain",
         &format!("{} takes no plan, quotas, limits, catch-all or postmaster password with it", spec.title),
     )?;
-    let catch_all = args.catch_all.as_deref().map(parse_address).transpose()?;
     let whose = format!("postmaster@{name}");
     let secret = args.password.get(app, takes_settings.then_some(whose.as_str())).await?;
     let new = NewDomain {
@@ -150,7 +132,7 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
         default_quota,
         max_quota,
         max_mailboxes,
-        catch_all,
+        catch_all: args.catch_all,
     };
     let password = match secret {
         Some(secret) => Some(args.password.deliver(app, secret).await?),
@@ -161,7 +143,7 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
         password.settle(&result);
     }
     let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists != IfExists::Fail => {
+        Err(error) if error.kind == Kind::Conflict && args.if_exists != OnExisting::Fail => {
             (opened.provider.get_domain(&new.name).await?, Outcome::Exists)
         }
         result => match planned(app, &rows::DOMAIN, result, bare_row(opened, &new.name))? {
@@ -179,12 +161,29 @@ async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) 
     waited
 }
 
-async fn get(app: &App, opened: &Opened, name: &DomainName) -> Result<()> {
-    let domain = opened.provider.get_domain(name).await?;
+async fn list(app: &mut App) -> Result<()> {
+    lists::show(
+        app,
+        &rows::DOMAIN,
+        Op::ListDomains,
+        None,
+        |opened, _| opened.provider.list_domains(),
+        |item, source| rows::domain(&item, source, None),
+    )
+    .await
+}
+
+async fn get(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::GetDomain]);
+    let domain = opened.provider.get_domain(&args.name).await?;
     app.out.one(&rows::DOMAIN, rows::domain(&domain, &opened.source(), None))
 }
 
-async fn verify(app: &App, opened: &Opened, name: &DomainName, args: VerifyArgs) -> Result<()> {
+async fn verify(app: &mut App, args: VerifyArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, name) = (&*app, &args.name.name);
+    app.note_unverified(opened, [Op::VerifyDomain]);
     let result = opened.provider.verify_domain(name).await;
     let Some(domain) = planned(app, &rows::DOMAIN, result, bare_row(opened, name))? else { return Ok(()) };
     let look = || opened.provider.get_domain(name);
@@ -193,23 +192,40 @@ async fn verify(app: &App, opened: &Opened, name: &DomainName, args: VerifyArgs)
     waited
 }
 
-async fn dns(app: &App, opened: &Opened, name: &DomainName) -> Result<()> {
-    let records = opened.provider.domain_dns(name).await?;
+async fn dns(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::DomainDns]);
+    let records = opened.provider.domain_dns(&args.name).await?;
     let source = opened.source();
-    app.out.all(&rows::DNS, records.iter().map(|record| rows::dns(record, name, &source)).collect()).await
+    app.out.all(&rows::DNS, records.iter().map(|record| rows::dns(record, &args.name, &source)).collect()).await
 }
 
-async fn switch(app: &App, opened: &Opened, name: &DomainName, on: bool) -> Result<()> {
-    let result =
-        if on { opened.provider.resume_domain(name).await } else { opened.provider.suspend_domain(name).await };
-    show_change(app, &rows::DOMAIN, result, bare_row(opened, name), |domain| row_of(opened, domain, Outcome::Updated))
+async fn suspend(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendDomain]);
+    let result = opened.provider.suspend_domain(&args.name).await;
+    show_change(app, &rows::DOMAIN, result, bare_row(&opened, &args.name), |domain| {
+        row_of(&opened, domain, Outcome::Updated)
+    })
 }
 
-async fn delete(app: &App, opened: &Opened, name: &DomainName, args: DeleteArgs) -> Result<()> {
+async fn resume(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendDomain]);
+    let result = opened.provider.resume_domain(&args.name).await;
+    show_change(app, &rows::DOMAIN, result, bare_row(&opened, &args.name), |domain| {
+        row_of(&opened, domain, Outcome::Updated)
+    })
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
+    let name = &args.name.name;
     opened.provider.check_op(Op::DeleteDomain)?;
+    app.note_unverified(&opened, [Op::DeleteDomain]);
     let title = opened.provider.spec().title;
     confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))
         .await?;
     let result = opened.provider.delete_domain(name).await;
-    show_removal(app, &rows::DOMAIN, result.map(Done::from), args.if_missing, bare_row(opened, name))
+    show_removal(app, &rows::DOMAIN, result.map(Done::from), args.if_missing, bare_row(&opened, name))
 }

@@ -24,8 +24,10 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     if count == 1 {
         let opened = app.open(profiles.remove(0)?).await?;
         let source = Arc::new(opened.source());
+        app.note_unverified(&opened, [op]);
         let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source))).await;
-        return end(app, &opened, op, shown).await;
+        close(&opened).await;
+        return shown;
     }
     let mut opened = Vec::new();
     let mut failures = Vec::new();
@@ -65,13 +67,6 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
         format!("{} of {count} profiles could not be read: {}", failures.len(), words.join("; ")),
     )
     .hint("the list is complete for the others"))
-}
-
-/// Ends a command on one profile: tells what must be heard besides the result, and gives back what was opened.
-pub(crate) async fn end(app: &App, opened: &Opened, op: Op, result: Result<()>) -> Result<()> {
-    app.tell_notes(opened, op, result.is_ok());
-    close(opened).await;
-    result
 }
 
 /// Gives back what the profile's provider opened.

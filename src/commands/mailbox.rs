@@ -2,16 +2,16 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, refuse_unless, show_change, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, planned, refuse_unless, show_change, show_removal, with_outcome};
 use crate::app::{App, Opened};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
 use crate::output::rows::{self, MailboxRow};
 use crate::output::{Outcome, Row};
+use crate::provider::case::OnExisting;
 use crate::provider::{Op, PasswordRule, Provider};
 
 #[derive(Debug, Subcommand)]
@@ -27,9 +27,9 @@ pub(crate) enum Verb {
     /// Set the password of a mailbox
     Passwd(PasswdArgs),
     /// Switch a mailbox off, keeping what is in it
-    Suspend(StateArgs),
+    Suspend(AddressArg),
     /// Switch a suspended mailbox on again
-    Resume(StateArgs),
+    Resume(AddressArg),
     /// Delete a mailbox
     Delete(DeleteArgs),
 }
@@ -37,27 +37,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct AddressArg {
     /// The mailbox's address
-    address: String,
-}
-
-impl AddressArg {
-    fn parse(&self) -> Result<Address> {
-        parse_address(&self.address)
-    }
-}
-
-/// Reads an address that was typed; one that is none is exit 8 and names the reason.
-pub(crate) fn parse_address(text: &str) -> Result<Address> {
-    Address::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no mailbox address: {why}")))
-}
-
-/// Reads a domain name that was typed.
-pub(crate) fn parse_domain(text: &str) -> Result<DomainName> {
-    DomainName::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no domain: {why}")))
+    #[arg(value_parser = parse::address)]
+    address: Address,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Wishes {
+pub(crate) struct FieldArgs {
     /// The first name of its owner
     #[arg(long, value_name = "NAME")]
     first_name: Option<String>,
@@ -72,9 +57,9 @@ pub(crate) struct Wishes {
     admin: Option<bool>,
 }
 
-impl Wishes {
+impl FieldArgs {
     fn change(&self) -> MailboxChange {
-        let Wishes { first_name, last_name, quota, admin } = self;
+        let FieldArgs { first_name, last_name, quota, admin } = self;
         MailboxChange { first_name: first_name.clone(), last_name: last_name.clone(), quota: *quota, admin: *admin }
     }
 }
@@ -84,10 +69,10 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     address: AddressArg,
     #[command(flatten)]
-    wishes: Wishes,
+    fields: FieldArgs,
     /// What to do when it exists already
     #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_exists: IfExists,
+    if_exists: OnExisting,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
@@ -97,8 +82,8 @@ pub(crate) struct CreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only the mailboxes of this domain
-    #[arg(long, value_name = "NAME")]
-    domain: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = parse::domain)]
+    domain: Option<DomainName>,
 }
 
 #[derive(Debug, Args)]
@@ -106,7 +91,7 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     address: AddressArg,
     #[command(flatten)]
-    wishes: Wishes,
+    fields: FieldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -115,12 +100,6 @@ pub(crate) struct PasswdArgs {
     address: AddressArg,
     #[command(flatten)]
     password: PasswordArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StateArgs {
-    #[command(flatten)]
-    address: AddressArg,
 }
 
 #[derive(Debug, Args)]
@@ -133,41 +112,16 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
-    if let Verb::List(args) = verb {
-        let domain = args.domain.as_deref().map(parse_domain).transpose()?;
-        return lists::show(
-            app,
-            &rows::MAILBOX,
-            Op::ListMailboxes,
-            domain.as_ref(),
-            |opened, domain| opened.provider.list_mailboxes(domain),
-            |item, source| MailboxRow { item, source: source.clone(), outcome: None },
-        )
-        .await;
+    match verb {
+        Verb::Create(args) => create(app, args).await,
+        Verb::List(args) => list(app, args).await,
+        Verb::Get(args) => get(app, args).await,
+        Verb::Update(args) => update(app, args).await,
+        Verb::Passwd(args) => passwd(app, args).await,
+        Verb::Suspend(args) => suspend(app, args).await,
+        Verb::Resume(args) => resume(app, args).await,
+        Verb::Delete(args) => delete(app, args).await,
     }
-    // What was typed is read before an account is opened, so that a bad address touches nothing at all.
-    let typed = match &verb {
-        Verb::Create(args) => &args.address,
-        Verb::Get(address) => address,
-        Verb::Update(args) => &args.address,
-        Verb::Passwd(args) => &args.address,
-        Verb::Suspend(args) | Verb::Resume(args) => &args.address,
-        Verb::Delete(args) => &args.address,
-        Verb::List(_) => unreachable!("handled above"),
-    };
-    let address = typed.parse()?;
-    let opened = app.open_one().await?;
-    let (op, result) = match verb {
-        Verb::Create(args) => (Op::CreateMailbox, create(app, &opened, address, args).await),
-        Verb::Get(_) => (Op::GetMailbox, get(app, &opened, &address).await),
-        Verb::Update(args) => (Op::SetNames, update(app, &opened, &address, &args.wishes.change()).await),
-        Verb::Passwd(args) => (Op::SetPassword, passwd(app, &opened, &address, args).await),
-        Verb::Suspend(_) => (Op::SuspendMailbox, switch(app, &opened, &address, false).await),
-        Verb::Resume(_) => (Op::SuspendMailbox, switch(app, &opened, &address, true).await),
-        Verb::Delete(args) => (Op::DeleteMailbox, delete(app, &opened, &address, args).await),
-        Verb::List(_) => unreachable!("handled above"),
-    };
-    end(app, &opened, op, result).await
 }
 
 /// Returns the row of a mailbox.
@@ -180,13 +134,17 @@ fn bare_row(opened: &Opened, address: &Address) -> impl Fn(Outcome) -> Row {
     with_outcome(row_of(opened, &Mailbox::at(address.clone()), Outcome::Planned))
 }
 
-async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) -> Result<()> {
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let app = &*app;
     let rules = &opened.provider.spec().rules;
     if let PasswordRule::Never(why) = rules.password {
         refuse_unless(!args.password.is_given(), opened, "take a password", why)?;
     }
-    let MailboxChange { first_name, last_name, quota, admin } = args.wishes.change();
+    let MailboxChange { first_name, last_name, quota, admin } = args.fields.change();
+    let address = args.address.address;
     let mut new = NewMailbox { address, first_name, last_name, password: None, quota, admin };
+    app.note_unverified(opened, new.ops().into_iter().map(|(_, op)| op));
     let needs_one = matches!(rules.password, PasswordRule::Required { .. });
     let whose = new.address.to_string();
     let secret = args.password.get(app, needs_one.then_some(whose.as_str())).await?;
@@ -206,10 +164,10 @@ async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) 
     }
     let bare = bare_row(opened, &new.address);
     let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Ok => {
+        Err(error) if error.kind == Kind::Conflict && args.if_exists == OnExisting::Keep => {
             (opened.provider.get_mailbox(&new.address).await?, Outcome::Exists)
         }
-        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Update => {
+        Err(error) if error.kind == Kind::Conflict && args.if_exists == OnExisting::Update => {
             return adopt(app, opened, &new, &args.password).await;
         }
         result => match planned(app, &rows::MAILBOX, result, bare)? {
@@ -259,24 +217,45 @@ async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs
     app.out.one(&rows::MAILBOX, row)
 }
 
-async fn get(app: &App, opened: &Opened, address: &Address) -> Result<()> {
-    let mailbox = opened.provider.get_mailbox(address).await?;
+async fn list(app: &mut App, args: ListArgs) -> Result<()> {
+    lists::show(
+        app,
+        &rows::MAILBOX,
+        Op::ListMailboxes,
+        args.domain.as_ref(),
+        |opened, domain| opened.provider.list_mailboxes(domain),
+        |item, source| MailboxRow { item, source: source.clone(), outcome: None },
+    )
+    .await
+}
+
+async fn get(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::GetMailbox]);
+    let mailbox = opened.provider.get_mailbox(&args.address).await?;
     app.out.one(&rows::MAILBOX, rows::mailbox(&mailbox, &opened.source(), None))
 }
 
-async fn update(app: &App, opened: &Opened, address: &Address, change: &MailboxChange) -> Result<()> {
+async fn update(app: &mut App, args: UpdateArgs) -> Result<()> {
+    let change = args.fields.change();
     if change.is_empty() {
         return Err(
             Error::new(Kind::Usage, "nothing to change").hint("give --first-name, --last-name, --quota or --admin")
         );
     }
-    let result = opened.provider.update_mailbox(address, change).await;
+    let opened = &*app.open_one().await?;
+    let address = &args.address.address;
+    app.note_unverified(opened, change.ops().into_iter().map(|(_, op)| op));
+    let result = opened.provider.update_mailbox(address, &change).await;
     show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
         row_of(opened, mailbox, Outcome::Updated)
     })
 }
 
-async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs) -> Result<()> {
+async fn passwd(app: &mut App, args: PasswdArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, address) = (&*app, &args.address.address);
+    app.note_unverified(opened, [Op::SetPassword]);
     opened.provider.check_op(Op::SetPassword)?;
     let secret = args.password.get(app, Some(&address.to_string())).await?.expect("a password was asked for");
     opened.provider.check_password(address, &secret)?;
@@ -292,18 +271,31 @@ async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs)
     app.out.one(&rows::MAILBOX, row)
 }
 
-async fn switch(app: &App, opened: &Opened, address: &Address, on: bool) -> Result<()> {
-    let result =
-        if on { opened.provider.resume_mailbox(address).await } else { opened.provider.suspend_mailbox(address).await };
-    show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
-        row_of(opened, mailbox, Outcome::Updated)
+async fn suspend(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendMailbox]);
+    let result = opened.provider.suspend_mailbox(&args.address).await;
+    show_change(app, &rows::MAILBOX, result, bare_row(&opened, &args.address), |mailbox| {
+        row_of(&opened, mailbox, Outcome::Updated)
     })
 }
 
-async fn delete(app: &App, opened: &Opened, address: &Address, args: DeleteArgs) -> Result<()> {
+async fn resume(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendMailbox]);
+    let result = opened.provider.resume_mailbox(&args.address).await;
+    show_change(app, &rows::MAILBOX, result, bare_row(&opened, &args.address), |mailbox| {
+        row_of(&opened, mailbox, Outcome::Updated)
+    })
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
+    let address = &args.address.address;
     opened.provider.check_op(Op::DeleteMailbox)?;
+    app.note_unverified(&opened, [Op::DeleteMailbox]);
     confirm(app, &format!("delete {address} at {} (profile {})", opened.provider.spec().title, opened.profile.name))
         .await?;
     let result = opened.provider.delete_mailbox(address).await;
-    show_removal(app, &rows::MAILBOX, result, args.if_missing, bare_row(opened, address))
+    show_removal(app, &rows::MAILBOX, result, args.if_missing, bare_row(&opened, address))
 }

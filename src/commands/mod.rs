@@ -8,6 +8,7 @@ pub(crate) mod credential;
 pub(crate) mod domain;
 pub(crate) mod lists;
 pub(crate) mod mailbox;
+mod parse;
 pub(crate) mod password;
 pub(crate) mod profile;
 pub(crate) mod prompt;
@@ -21,23 +22,12 @@ use crate::model::{Removal, Status};
 use crate::output::{Outcome, Row, Shape};
 use crate::provider::{Done, Provider};
 
-/// What to do when the thing to be made is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum IfExists {
-    /// Fail with exit code 7
-    Fail,
-    /// Take it as it is
-    Ok,
-    /// Change it to what is asked for
-    Update,
-}
-
-/// What to do when the thing to be removed is not there.
+/// What to do when a thing that is to be removed does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum IfMissing {
     /// Fail with exit code 6
     Fail,
-    /// Be content
+    /// Treat it as removed
     Ok,
 }
 

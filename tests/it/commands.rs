@@ -89,7 +89,10 @@ async fn a_password_of_an_unsettled_create_is_kept() {
     let (sandbox, mbx) = on_emboux().await;
     let out = mbx.home.path().join("new-password");
     sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
-    sandbox.fault(Fault::instead(Method::GET, "/", Answer::Cut));
+    // The look before the request is answered, those after it are not.
+    assert_eq!(mbx.run(&["get", HELLO]).await.code, 6);
+    let look = sandbox.take_seen().len();
+    sandbox.fault(Fault::instead(Method::GET, "/", Answer::Cut).skip(look));
     let ran = mbx.run(&["create", HELLO, "--generate-password", "--password-out", &out.to_string_lossy()]).await;
     assert_eq!((ran.code, ran.error()["effect"].as_str()), (15, Some("unknown")));
     let password = std::fs::read_to_string(&out).expect("the file is there");
@@ -135,6 +138,28 @@ async fn a_create_can_be_run_again() {
 }
 
 #[tokio::test]
+async fn a_bad_address_is_exit_8_before_a_profile_is_opened() {
+    let mbx = Mbx::new();
+    for (line, message) in [
+        ("get nobody", "\"nobody\" is not a mailbox address: it has no @"),
+        ("create a@b", "\"a@b\" is not a mailbox address: \"b\" is not a domain name"),
+        ("list --domain x", "\"x\" is not a domain: \"x\" is not a domain name"),
+        ("domain get x", "\"x\" is not a domain: \"x\" is not a domain name"),
+        ("alias create @x a@example.com", "\"@x\" is not an alias address: \"x\" is not a domain name"),
+        ("alias create b@example.com x", "\"x\" is not a mailbox address: it has no @"),
+        ("credential create ci --domain x", "\"x\" is not a domain: \"x\" is not a domain name"),
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let ran = mbx.run(&[&words[..], &["-o", "json"]].concat()).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (8, ""), "{ran:?}");
+        let error = ran.error();
+        assert_eq!((&error["code"], &error["message"]), (&"invalid".into(), &message.into()), "{line}");
+        let ran = mbx.run(&words).await;
+        assert_eq!((ran.code, ran.stderr), (8, format!("error: {message}\n")));
+    }
+}
+
+#[tokio::test]
 async fn a_delete_needs_a_yes_and_can_be_run_again() {
     let (sandbox, mbx) = on_emboux().await;
     let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd");
@@ -150,14 +175,14 @@ async fn a_delete_needs_a_yes_and_can_be_run_again() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_request_and_sends_none() {
+async fn a_dry_run_shows_the_request_and_changes_nothing() {
     let (sandbox, mbx) = on_emboux().await;
     let ran = mbx.run(&["create", HELLO, "--generate-password", "--show-password", "--dry-run"]).await.ok();
     let row = ran.json();
     assert_eq!(row["outcome"], "planned");
     let request = row["extra"]["request"].as_str().expect("the request is shown");
     assert!(request.starts_with("POST ") && request.contains("(redacted)"), "{request}");
-    assert!(sandbox.take_seen().is_empty());
+    assert!(sandbox.take_seen().iter().all(|seen| seen.method == Method::GET), "a preview may read");
 }
 
 #[tokio::test]
