@@ -1,11 +1,11 @@
 //! `mbx alias create | list | delete`. `@example.com` as source is the catch-all.
 
 use clap::{Args, Subcommand};
-use futures_util::TryStreamExt;
 
-use super::{IfMissing, lists, parse, planned, show_removal, with_outcome};
+use super::report::{report, report_removal};
+use super::{IfMissing, at, lists, parse};
 use crate::app::{App, Opened};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Alias, AliasSource, DomainName};
 use crate::output::{Outcome, Row, rows};
 use crate::provider::case::OnExisting;
@@ -59,32 +59,43 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     }
 }
 
-fn bare_row(opened: &Opened, alias: &Alias) -> impl Fn(Outcome) -> Row {
-    with_outcome(rows::alias(alias, &opened.source(), Some(Outcome::Planned)))
+/// Returns the row of an alias of which only source and targets are known.
+fn row_of(opened: &Opened, alias: &Alias) -> Row {
+    rows::alias(alias, &opened.source(), None)
 }
 
 async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     let new = Alias::to(args.source, args.targets);
     let opened = &*app.open_one().await?;
+    let provider = &opened.provider;
     app.note_unverified(opened, [new.source.op()]);
-    let result = opened.provider.create_alias(&new).await;
-    let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists == OnExisting::Keep => {
-            let all: Vec<Alias> = opened.provider.list_aliases(new.source.domain()).try_collect().await?;
-            let same = |alias: &Alias| {
-                alias.source == new.source
-                    && alias.targets.len() == new.targets.len()
-                    && new.targets.iter().all(|target| alias.targets.contains(target))
-            };
-            // An alias that delivers elsewhere is not the one that was asked for.
-            (all.into_iter().find(same).ok_or(error)?, Outcome::Exists)
-        }
-        result => match planned(app, &rows::ALIAS, result, bare_row(opened, &new))? {
-            Some(made) => (made.value, Outcome::Created),
-            None => return Ok(()),
-        },
+    let mut settled = provider.add_alias(&new, args.if_exists).await;
+    let found = match &settled.result {
+        Ok((Outcome::Exists, found)) => Some(found.value.clone()),
+        Err(error) if error.kind == Kind::Conflict => provider.find_alias(&new.source).await.ok().flatten(),
+        _ => None,
     };
-    app.out.one(&rows::ALIAS, rows::alias(&made, &opened.source(), Some(outcome)))
+    if let Some(found) = found.filter(|found| !found.has_targets_of(&new)) {
+        settled.result = Err(other_targets(opened, &found));
+    }
+    report(app, &rows::ALIAS, settled, None, row_of(opened, &new), |made| row_of(opened, &made))
+}
+
+/// Returns the conflict with an alias that delivers elsewhere, whatever `--if-exists` says: it is not the one that was
+/// asked for.
+fn other_targets(opened: &Opened, found: &Alias) -> Error {
+    let Alias { source, targets, .. } = found;
+    let (provider, flags) = (&opened.provider, opened.profile.flags());
+    let targets: Vec<_> = targets.iter().map(Address::to_string).collect();
+    let message = format!("{source} already exists and delivers to {}", targets.join(", "));
+    let quoted = source.to_string();
+    let hint = match provider.check_op(Op::DeleteAlias) {
+        Ok(()) => {
+            format!("`mbx alias delete {} {flags}` removes it; then create it again", shell_words::quote(&quoted))
+        }
+        Err(_) => format!("`mbx alias list {} {flags}` shows the aliases of the domain", source.domain()),
+    };
+    at(opened, Error::new(Kind::Conflict, message).hint(hint))
 }
 
 async fn list(app: &mut App, args: ListArgs) -> Result<()> {
@@ -105,7 +116,7 @@ async fn list(app: &mut App, args: ListArgs) -> Result<()> {
 async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
     let opened = app.open_one().await?;
     app.note_unverified(&opened, [Op::DeleteAlias]);
-    let result = opened.provider.delete_alias(&args.source).await;
-    let bare = Alias::to(args.source, Vec::new());
-    show_removal(app, &rows::ALIAS, result, args.if_missing, bare_row(&opened, &bare))
+    let settled = opened.provider.remove_alias(&args.source).await;
+    let bare = row_of(&opened, &Alias::to(args.source, Vec::new()));
+    report_removal(app, &rows::ALIAS, settled, args.if_missing, bare)
 }

@@ -4,14 +4,15 @@ use clap::{Args, Subcommand};
 
 use super::password::PasswordArgs;
 use super::prompt::confirm;
+use super::report::{report, report_removal, without_look};
 use super::wait::WaitArgs;
-use super::{IfMissing, lists, parse, planned, show_change, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, refuse_unless};
 use crate::app::{App, Opened};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::{Address, Bytes, Domain, DomainName, NewDomain};
 use crate::output::{Outcome, Row, rows};
 use crate::provider::case::OnExisting;
-use crate::provider::{Done, Op, Provider};
+use crate::provider::{Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -99,65 +100,45 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     }
 }
 
-fn row_of(opened: &Opened, domain: &Domain, outcome: Outcome) -> Row {
-    rows::domain(domain, &opened.source(), Some(outcome))
+fn row_of(opened: &Opened, domain: &Domain) -> Row {
+    rows::domain(domain, &opened.source(), None)
 }
 
-fn bare_row(opened: &Opened, name: &DomainName) -> impl Fn(Outcome) -> Row {
-    with_outcome(row_of(opened, &Domain::named(name.clone()), Outcome::Planned))
+/// Returns the row of a domain of which only its name is known.
+fn bare_row(opened: &Opened, name: &DomainName) -> Row {
+    row_of(opened, &Domain::named(name.clone()))
 }
 
 async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     let opened = &*app.open_one().await?;
-    let (app, name) = (&*app, args.name.name);
-    opened.provider.check_op(Op::CreateDomain)?;
+    let (app, provider) = (&*app, &opened.provider);
+    provider.check_op(Op::CreateDomain)?;
     app.note_unverified(opened, [Op::CreateDomain]);
-    let spec = opened.provider.spec();
+    let spec = provider.spec();
     let takes_settings = spec.rules.domain_settings;
-    let CreateArgs { plan, default_quota, max_quota, max_mailboxes, .. } = args;
+    let CreateArgs { plan, default_quota, max_quota, max_mailboxes, catch_all, .. } = args;
     let has_limits = plan.is_some() || default_quota.is_some() || max_quota.is_some() || max_mailboxes.is_some();
-    let given = has_limits || args.catch_all.is_some() || args.password.is_given();
-    super::refuse_unless(
+    let given = has_limits || catch_all.is_some() || args.password.is_given();
+    refuse_unless(
         takes_settings || !given,
         opened,
         "set more than the name of a domain",
         &format!("{} takes no plan, quotas, limits, catch-all or postmaster password with it", spec.title),
     )?;
-    let whose = format!("postmaster@{name}");
-    let secret = args.password.get(app, takes_settings.then_some(whose.as_str())).await?;
-    let new = NewDomain {
-        name,
-        postmaster_password: secret.clone(),
-        plan,
-        default_quota,
-        max_quota,
-        max_mailboxes,
-        catch_all: args.catch_all,
-    };
-    let password = match secret {
-        Some(secret) => Some(args.password.deliver(app, secret).await?),
-        None => None,
-    };
-    let result = opened.provider.create_domain(&new).await;
-    if let Some(password) = &password {
-        password.settle(&result);
+    let name = args.name.name;
+    let postmaster_password = None;
+    let mut new = NewDomain { name, postmaster_password, plan, default_quota, max_quota, max_mailboxes, catch_all };
+    let mut password = None;
+    if takes_settings {
+        let taken = args.password.take(app, &format!("postmaster@{}", new.name), |_| Ok(())).await?;
+        new.postmaster_password = Some(taken.secret.clone());
+        password = Some(taken);
     }
-    let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists != OnExisting::Fail => {
-            (opened.provider.get_domain(&new.name).await?, Outcome::Exists)
-        }
-        result => match planned(app, &rows::DOMAIN, result, bare_row(opened, &new.name))? {
-            Some(made) => (made.value, Outcome::Created),
-            None => return Ok(()),
-        },
-    };
-    let look = || opened.provider.get_domain(&new.name);
-    let (made, waited) = args.wait.wait(app, opened, made, |domain: &Domain| &domain.status, look).await;
-    let mut row = row_of(opened, &made, outcome);
-    if let (Some(password), Outcome::Created) = (&password, outcome) {
-        password.show_in(&mut row);
-    }
-    app.out.one(&rows::DOMAIN, row)?;
+    let mut settled = provider.add_domain(&new, args.if_exists).await;
+    let look = || provider.get_domain(&new.name);
+    let waited = args.wait.wait(app, opened, &mut settled, |domain: &Domain| &domain.status, look).await;
+    let bare = bare_row(opened, &new.name);
+    report(app, &rows::DOMAIN, settled, password.as_ref(), bare, |made| row_of(opened, &made))?;
     waited
 }
 
@@ -184,11 +165,10 @@ async fn verify(app: &mut App, args: VerifyArgs) -> Result<()> {
     let opened = &*app.open_one().await?;
     let (app, name) = (&*app, &args.name.name);
     app.note_unverified(opened, [Op::VerifyDomain]);
-    let result = opened.provider.verify_domain(name).await;
-    let Some(domain) = planned(app, &rows::DOMAIN, result, bare_row(opened, name))? else { return Ok(()) };
+    let mut settled = without_look(Outcome::Updated, opened.provider.verify_domain(name).await);
     let look = || opened.provider.get_domain(name);
-    let (domain, waited) = args.wait.wait(app, opened, domain, |domain: &Domain| &domain.status, look).await;
-    app.out.one(&rows::DOMAIN, row_of(opened, &domain, Outcome::Updated))?;
+    let waited = args.wait.wait(app, opened, &mut settled, |domain: &Domain| &domain.status, look).await;
+    report(app, &rows::DOMAIN, settled, None, bare_row(opened, name), |domain| row_of(opened, &domain))?;
     waited
 }
 
@@ -203,19 +183,15 @@ async fn dns(app: &mut App, args: NameArg) -> Result<()> {
 async fn suspend(app: &mut App, args: NameArg) -> Result<()> {
     let opened = app.open_one().await?;
     app.note_unverified(&opened, [Op::SuspendDomain]);
-    let result = opened.provider.suspend_domain(&args.name).await;
-    show_change(app, &rows::DOMAIN, result, bare_row(&opened, &args.name), |domain| {
-        row_of(&opened, domain, Outcome::Updated)
-    })
+    let settled = without_look(Outcome::Updated, opened.provider.suspend_domain(&args.name).await);
+    report(app, &rows::DOMAIN, settled, None, bare_row(&opened, &args.name), |domain| row_of(&opened, &domain))
 }
 
 async fn resume(app: &mut App, args: NameArg) -> Result<()> {
     let opened = app.open_one().await?;
     app.note_unverified(&opened, [Op::SuspendDomain]);
-    let result = opened.provider.resume_domain(&args.name).await;
-    show_change(app, &rows::DOMAIN, result, bare_row(&opened, &args.name), |domain| {
-        row_of(&opened, domain, Outcome::Updated)
-    })
+    let settled = without_look(Outcome::Updated, opened.provider.resume_domain(&args.name).await);
+    report(app, &rows::DOMAIN, settled, None, bare_row(&opened, &args.name), |domain| row_of(&opened, &domain))
 }
 
 async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
@@ -226,6 +202,6 @@ async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
     let title = opened.provider.spec().title;
     confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))
         .await?;
-    let result = opened.provider.delete_domain(name).await;
-    show_removal(app, &rows::DOMAIN, result.map(Done::from), args.if_missing, bare_row(&opened, name))
+    let settled = without_look(Outcome::Deleted, opened.provider.delete_domain(name).await);
+    report_removal(app, &rows::DOMAIN, settled, args.if_missing, bare_row(&opened, name))
 }

@@ -132,9 +132,38 @@ async fn a_create_can_be_run_again() {
     let again = run(&["OTHER", "--if-exists", "ok", "--show-password"]).await.ok().json();
     assert_eq!((again["outcome"].as_str(), again.get("password")), (Some("exists"), None));
     assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "first-Passw0rd"));
-    let updated = run(&["OTHER", "--if-exists", "update", "--quota", "2G"]).await.ok().json();
-    assert_eq!(updated["outcome"], "updated");
+    // No password is demanded for one that exists, and a refusal comes before any of this.
+    let kept = mbx.run(&["create", HELLO, "--if-exists", "ok"]).await.ok().json();
+    assert_eq!(kept["outcome"], "exists");
+    let odd = mbx.run(&["create", HELLO, "--if-exists", "ok", "--first-name", "Ada"]).await;
+    assert_eq!((odd.code, odd.error()["code"].as_str()), (9, Some("unsupported")));
+    assert_eq!(mbx.run(&["create", "new@example.com", "--if-exists", "ok"]).await.code, 17);
+    assert_eq!(held(&sandbox), [HELLO]);
+}
+
+/// A7.
+#[tokio::test]
+async fn the_password_of_a_mailbox_that_exists_is_set_only_by_name() {
+    let (sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd").env("OTHER", "second-Passw0rd");
+    mbx.run(&["create", HELLO, "--password-env", "NEW_PASSWORD"]).await.ok();
+    let out = mbx.home.path().join("password").to_string_lossy().into_owned();
+    let update = ["create", HELLO, "--if-exists", "update", "--quota", "3G"];
+    let generate = ["--generate-password", "--show-password", "--password-out", &out];
+    let row = mbx.run(&[&update[..], &generate].concat()).await.ok().json();
+    assert_eq!((row["outcome"].as_str(), row.get("password")), (Some("updated"), None));
+    assert!(!std::path::Path::new(&out).exists(), "no password was made");
+    let row = mbx.run(&update).await.ok().json();
+    assert_eq!(row["outcome"], "unchanged", "and no password was demanded");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "first-Passw0rd"));
+    let set = ["--set-password", "--show-password", "--password-env", "OTHER"];
+    let row = mbx.run(&[&update[..], &set].concat()).await.ok().json();
+    assert_eq!((&row["outcome"], &row["password_state"]), (&"updated".into(), &"accepted".into()));
     assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "second-Passw0rd"));
+    // A mailbox that is created has one password either way.
+    let new = ["create", "new@example.com", "--if-exists", "update", "--set-password", "--password-env", "OTHER"];
+    assert_eq!(mbx.run(&new).await.ok().json()["outcome"], "created");
+    assert_eq!(mbx.run(&["create", HELLO, "--set-password", "--password-env", "OTHER"]).await.code, 2);
 }
 
 #[tokio::test]
