@@ -5,6 +5,7 @@ use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
 use crate::program::Mbx;
+use crate::support::Ctx;
 
 const HELLO: &str = "hello@example.com";
 
@@ -232,6 +233,54 @@ async fn the_formats_carry_the_same_list() {
     assert!(table.starts_with("ADDRESS         PROVIDER   STATUS   QUOTA   CREATED\n"), "{table}");
     let wrong = mbx.run(&["list", "--columns", "adress"]).await;
     assert_eq!((wrong.code, wrong.error()["code"].as_str()), (2, Some("usage")));
+}
+
+/// A25.
+#[tokio::test]
+async fn an_empty_domain_is_not_found_or_has_a_note_that_says_why_it_may_be() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox);
+    for id in ProviderId::ALL {
+        let ran = mbx.run(&["list", "--domain", "elsewhere.example", "-p", id.as_str()]).await;
+        match mbx::adapters::spec(id).rules.empty_domain {
+            Some(why) => {
+                assert!(ran.code == 0 && ran.stderr.contains("nothing of elsewhere.example"), "{ran:?}");
+                assert!(ran.stderr.contains(why), "{ran:?}");
+            }
+            None => assert_eq!((ran.code, ran.stderr.contains("elsewhere.example")), (6, true), "{id}: {ran:?}"),
+        }
+    }
+}
+
+/// A12, A30.
+#[tokio::test]
+async fn an_alias_with_other_targets_is_a_conflict_whose_hint_helps() {
+    for id in [ProviderId::Emboux, ProviderId::Mailinabox, ProviderId::Hybridbox] {
+        let ctx = Ctx::new(id).await;
+        for address in ["a@example.com", "b@example.com"] {
+            ctx.create(address).await;
+        }
+        let mbx = Mbx::on(&ctx.sandbox).env("MBX_PROVIDER", id.as_str()).env("MBX_OUTPUT", "json");
+        let create = |target| ["alias", "create", "info@example.com", target, "--if-exists"];
+        let run = async |target, what| mbx.run(&[&create(target)[..], &[what]].concat()).await;
+        assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], "created", "{id}");
+        assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], "exists", "{id}");
+        let same = run("a@example.com", "fail").await;
+        assert_eq!(same.code, 7, "{same:?}");
+        assert!(same.stderr.contains("--if-exists ok"), "{same:?}");
+        for what in ["ok", "fail"] {
+            let other = run("b@example.com", what).await;
+            assert_eq!((other.code, other.stdout.as_str()), (7, ""), "{other:?}");
+            let error = other.error();
+            let (message, hint) = (error["message"].as_str().expect("a text"), error["hint"].as_str().expect("a hint"));
+            assert!(message.contains("delivers to a@example.com"), "{message}");
+            assert!(!hint.contains("--if-exists"), "{hint}");
+            let command = hint.split('`').nth(1).and_then(|command| command.strip_prefix("mbx ")).expect("a command");
+            mbx.run(&command.split(' ').collect::<Vec<_>>()).await.ok();
+            let now = if hint.contains("alias delete") { "created" } else { "exists" };
+            assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], now, "{id}: {hint}");
+        }
+    }
 }
 
 #[tokio::test]
