@@ -49,6 +49,8 @@ pub(crate) struct App {
     redactor: Redactor,
     gates: BTreeMap<String, Arc<Gate>>,
     sandbox: Option<Sandbox>,
+    /// The profile that [`App::close`] closes.
+    opened: Option<Arc<Opened>>,
 }
 
 /// An opened profile.
@@ -108,6 +110,7 @@ impl App {
             redactor: Redactor::default(),
             gates: BTreeMap::new(),
             sandbox: None,
+            opened: None,
             config,
         })
     }
@@ -133,9 +136,18 @@ impl App {
         }
     }
 
-    /// Opens the one profile the command is for.
-    pub(crate) async fn open_one(&mut self) -> Result<Opened> {
-        self.open(self.one_profile()?).await
+    /// Opens the one profile the command is for. It is closed when the command ends.
+    pub(crate) async fn open_one(&mut self) -> Result<Arc<Opened>> {
+        let opened = Arc::new(self.open(self.one_profile()?).await?);
+        self.opened = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Closes what [`App::open_one`] opened, such as a session.
+    pub(crate) async fn close(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            opened.provider.close().await;
+        }
     }
 
     /// Returns every profile the command is for, or why it cannot be used.
@@ -224,25 +236,27 @@ impl App {
             };
             let started = tokio::time::timeout(SANDBOX_TIME, Sandbox::start_on(0, Some(file))).await;
             self.sandbox = Some(started.map_err(busy)??);
-            if !self.out.format.is_json() {
-                self.out.note("this is the built-in sandbox; nothing leaves this machine");
-            }
+            self.out.note_for_people("this is the built-in sandbox; nothing leaves this machine");
         }
         Ok(self.sandbox.as_ref().expect("it was just started").base_url(provider))
     }
 
-    /// Says that a route is not documented. Next to a JSON error standard error has one line and no more.
-    pub(crate) fn tell_notes(&self, opened: &Opened, op: Op, succeeded: bool) {
-        if self.out.format.is_json() && !succeeded {
-            return;
-        }
-        // With a real account somebody has allowed it in so many words; in the sandbox it is simply on.
-        if let Support::Unverified(why) = (opened.provider.spec().support)(op)
-            && opened.profile.sandbox.value
-            && !self.out.format.is_json()
-        {
-            let title = opened.provider.spec().title;
-            self.out.note(&format!("off for a real {title} account unless `allow_unverified` is set: {why}"));
+    /// Shows in the sandbox which of these operations are off for a real account; with a real account somebody has
+    /// allowed them in so many words.
+    pub(crate) fn note_unverified(&self, opened: &Opened, ops: impl IntoIterator<Item = Op>) {
+        let spec = opened.provider.spec();
+        let mut shown = Vec::new();
+        for op in ops {
+            if let Support::Unverified(why) = (spec.support)(op)
+                && opened.profile.sandbox.value
+                && !shown.contains(&why)
+            {
+                let title = spec.title;
+                self.out.note_for_people(&format!(
+                    "off for a real {title} account unless `allow_unverified` is set: {why}"
+                ));
+                shown.push(why);
+            }
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
     if let Some(shape) = changed(&command) {
         app.out.check(shape)?;
     }
-    match command {
+    let result = match command {
         Command::Mailbox(verb) | Command::LongMailbox(verb) => mailbox::run(app, verb).await,
         Command::Domain(verb) => domain::run(app, verb).await,
         Command::Alias(verb) => alias::run(app, verb).await,
@@ -71,7 +71,9 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Result<()> {
         Command::Config(verb) => config::run(app, verb).await,
         Command::Sandbox(verb) => sandbox::run(app, verb).await,
         Command::Completions(args) => completions::run(&app.out, &args, &mut Cli::command()),
-    }
+    };
+    app.close().await;
+    result
 }
 
 /// Returns the shape of what the command changes at a provider, if it changes anything there.

@@ -61,6 +61,7 @@ pub mod provider;
 pub mod sandbox;
 mod text;
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::pin::pin;
@@ -181,6 +182,10 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
             .map(str::to_owned),
     });
     let out = plain_out(asked.as_deref().or(env.get("MBX_OUTPUT")), false);
+    // What reads an address says itself what is wrong with it, and which exit code that is.
+    if let Some(own) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
+        return finish(&out, Err(own.clone()));
+    }
     if out.format.is_json() {
         let text = error.render().to_string();
         // The first paragraph names what is wrong, some of it in further lines.

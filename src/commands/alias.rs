@@ -1,17 +1,15 @@
 //! `mbx alias create | list | delete`. `@example.com` as source is the catch-all.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
-use super::mailbox::{parse_address, parse_domain};
-use super::{IfExists, IfMissing, planned, show_removal, with_outcome};
+use super::report::{report, report_removal};
+use super::{IfMissing, at, lists, parse};
 use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Alias, AliasSource};
+use crate::model::{Address, Alias, AliasSource, DomainName};
 use crate::output::{Outcome, Row, rows};
+use crate::provider::case::OnExisting;
 use crate::provider::{Listing, Op, Provider};
-use futures_util::TryStreamExt;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -26,104 +24,99 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The alias's address, or `@example.com` for the catch-all
-    source: String,
+    #[arg(value_parser = parse::source)]
+    source: AliasSource,
     /// Where its mail goes
-    #[arg(required = true, value_name = "TARGET")]
-    targets: Vec<String>,
+    #[arg(required = true, value_name = "TARGET", value_parser = parse::address)]
+    targets: Vec<Address>,
     /// What to do when it exists already: fail, or ok when it has the same targets
-    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = if_exists())]
-    if_exists: IfExists,
-}
-
-/// An alias is its source and its targets; there is nothing else to update.
-fn if_exists() -> impl TypedValueParser<Value = IfExists> {
-    PossibleValuesParser::new(["fail", "ok"]).try_map(|what| IfExists::from_str(&what, false))
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse::fail_or_ok())]
+    if_exists: OnExisting,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// The domain
-    domain: String,
+    #[arg(value_parser = parse::domain)]
+    domain: DomainName,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     /// The alias's address, or `@example.com` for the catch-all
-    source: String,
+    #[arg(value_parser = parse::source)]
+    source: AliasSource,
     /// What to do when it is not there
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
 }
 
-fn parse_source(text: &str) -> Result<AliasSource> {
-    text.parse().map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no alias address: {why}")))
-}
-
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
-    let source = match &verb {
-        Verb::List(args) => {
-            let domain = parse_domain(&args.domain)?;
-            return lists::show(
-                app,
-                &rows::ALIAS,
-                Op::ListAliases,
-                Some(&domain),
-                |opened, domain| match domain {
-                    Some(domain) => opened.provider.list_aliases(domain),
-                    None => Listing::once(async { Ok(Vec::new()) }),
-                },
-                |item, source| rows::alias(&item, source, None),
-            )
-            .await;
-        }
-        Verb::Create(args) => &args.source,
-        Verb::Delete(args) => &args.source,
-    };
-    let source = parse_source(source)?;
     match verb {
-        Verb::Create(args) => {
-            let targets = args.targets.iter().map(|target| parse_address(target)).collect::<Result<Vec<_>>>()?;
-            let opened = app.open_one().await?;
-            let result = create(app, &opened, Alias::to(source, targets), args.if_exists).await;
-            end(app, &opened, Op::CreateAlias, result).await
-        }
-        Verb::Delete(args) => {
-            let opened = app.open_one().await?;
-            let removal = opened.provider.delete_alias(&source).await;
-            let result = show_removal(
-                app,
-                &rows::ALIAS,
-                removal,
-                args.if_missing,
-                bare_row(&opened, &Alias::to(source, Vec::new())),
-            );
-            end(app, &opened, Op::DeleteAlias, result).await
-        }
-        Verb::List(_) => unreachable!("handled above"),
+        Verb::Create(args) => create(app, args).await,
+        Verb::List(args) => list(app, args).await,
+        Verb::Delete(args) => delete(app, args).await,
     }
 }
 
-fn bare_row(opened: &Opened, alias: &Alias) -> impl Fn(Outcome) -> Row {
-    with_outcome(rows::alias(alias, &opened.source(), Some(Outcome::Planned)))
+/// Returns the row of an alias of which only source and targets are known.
+fn row_of(opened: &Opened, alias: &Alias) -> Row {
+    rows::alias(alias, &opened.source(), None)
 }
 
-async fn create(app: &App, opened: &Opened, new: Alias, if_exists: IfExists) -> Result<()> {
-    let result = opened.provider.create_alias(&new).await;
-    let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && if_exists == IfExists::Ok => {
-            let all: Vec<Alias> = opened.provider.list_aliases(new.source.domain()).try_collect().await?;
-            let same = |alias: &Alias| {
-                alias.source == new.source
-                    && alias.targets.len() == new.targets.len()
-                    && new.targets.iter().all(|target| alias.targets.contains(target))
-            };
-            // An alias that delivers elsewhere is not the one that was asked for.
-            (all.into_iter().find(same).ok_or(error)?, Outcome::Exists)
-        }
-        result => match planned(app, &rows::ALIAS, result, bare_row(opened, &new))? {
-            Some(made) => (made.value, Outcome::Created),
-            None => return Ok(()),
-        },
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let new = Alias::to(args.source, args.targets);
+    let opened = &*app.open_one().await?;
+    let provider = &opened.provider;
+    app.note_unverified(opened, [new.source.op()]);
+    let mut settled = provider.add_alias(&new, args.if_exists).await;
+    let found = match &settled.result {
+        Ok((Outcome::Exists, found)) => Some(found.value.clone()),
+        Err(error) if error.kind == Kind::Conflict => provider.find_alias(&new.source).await.ok().flatten(),
+        _ => None,
     };
-    app.out.one(&rows::ALIAS, rows::alias(&made, &opened.source(), Some(outcome)))
+    if let Some(found) = found.filter(|found| !found.has_targets_of(&new)) {
+        settled.result = Err(other_targets(opened, &found));
+    }
+    report(app, &rows::ALIAS, settled, None, row_of(opened, &new), |made| row_of(opened, &made))
+}
+
+/// Returns the conflict with an alias that delivers elsewhere, whatever `--if-exists` says: it is not the one that was
+/// asked for.
+fn other_targets(opened: &Opened, found: &Alias) -> Error {
+    let Alias { source, targets, .. } = found;
+    let (provider, flags) = (&opened.provider, opened.profile.flags());
+    let targets: Vec<_> = targets.iter().map(Address::to_string).collect();
+    let message = format!("{source} already exists and delivers to {}", targets.join(", "));
+    let quoted = source.to_string();
+    let hint = match provider.check_op(Op::DeleteAlias) {
+        Ok(()) => {
+            format!("`mbx alias delete {} {flags}` removes it; then create it again", shell_words::quote(&quoted))
+        }
+        Err(_) => format!("`mbx alias list {} {flags}` shows the aliases of the domain", source.domain()),
+    };
+    at(opened, Error::new(Kind::Conflict, message).hint(hint))
+}
+
+async fn list(app: &mut App, args: ListArgs) -> Result<()> {
+    lists::show(
+        app,
+        &rows::ALIAS,
+        Op::ListAliases,
+        Some(&args.domain),
+        |opened, domain| match domain {
+            Some(domain) => opened.provider.list_aliases(domain),
+            None => Listing::once(async { Ok(Vec::new()) }),
+        },
+        |item, source| rows::alias(&item, source, None),
+    )
+    .await
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::DeleteAlias]);
+    let settled = opened.provider.remove_alias(&args.source).await;
+    let bare = row_of(&opened, &Alias::to(args.source, Vec::new()));
+    report_removal(app, &rows::ALIAS, settled, args.if_missing, bare)
 }

@@ -2,16 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
-use super::mailbox::parse_domain;
 use super::password::PasswordArgs;
 use super::prompt::confirm;
-use super::{IfMissing, planned, show_removal, with_outcome};
+use super::report::{report, report_removal, without_look};
+use super::{IfMissing, lists, parse};
 use crate::app::{App, Opened};
 use crate::error::Result;
-use crate::model::{Credential, Extra, NewCredential};
+use crate::model::{Credential, DomainName, Extra, NewCredential};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Done, Op, Provider};
+use crate::provider::{Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -28,8 +27,8 @@ pub(crate) struct CreateArgs {
     /// A name for it
     name: String,
     /// The domain it opens; without one, the workspace or account of the profile
-    #[arg(long, value_name = "NAME")]
-    domain: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = parse::domain)]
+    domain: Option<DomainName>,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -45,31 +44,14 @@ pub(crate) struct DeleteArgs {
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     match verb {
-        Verb::List => {
-            lists::show(
-                app,
-                &rows::CREDENTIAL,
-                Op::ListCredentials,
-                None,
-                |opened, _| opened.provider.list_credentials(),
-                |item, source| rows::credential(&item, source, None),
-            )
-            .await
-        }
-        Verb::Create(args) => {
-            let opened = app.open_one().await?;
-            let result = create(app, &opened, args).await;
-            end(app, &opened, Op::CreateCredential, result).await
-        }
-        Verb::Delete(args) => {
-            let opened = app.open_one().await?;
-            let result = delete(app, &opened, args).await;
-            end(app, &opened, Op::DeleteCredential, result).await
-        }
+        Verb::Create(args) => create(app, args).await,
+        Verb::List => list(app).await,
+        Verb::Delete(args) => delete(app, args).await,
     }
 }
 
-fn bare_row(opened: &Opened, name: &str, id: Option<&str>) -> impl Fn(Outcome) -> Row {
+/// Returns the row of a credential of which only its name or its id is known.
+fn bare_row(opened: &Opened, name: &str, id: Option<&str>) -> Row {
     let credential = Credential {
         name: name.to_owned(),
         id: id.map(str::to_owned),
@@ -79,29 +61,45 @@ fn bare_row(opened: &Opened, name: &str, id: Option<&str>) -> impl Fn(Outcome) -
         updated_at: None,
         extra: Extra::new(),
     };
-    with_outcome(rows::credential(&credential, &opened.source(), Some(Outcome::Planned)))
+    rows::credential(&credential, &opened.source(), None)
 }
 
-async fn create(app: &App, opened: &Opened, args: CreateArgs) -> Result<()> {
-    opened.provider.check_op(Op::CreateCredential)?;
-    let domain = args.domain.as_deref().map(parse_domain).transpose()?;
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, provider, domain) = (&*app, &opened.provider, args.domain);
+    provider.check_op(Op::CreateCredential)?;
+    app.note_unverified(opened, [Op::CreateCredential]);
     let opens = domain.as_ref().map_or("the whole workspace or account".to_owned(), ToString::to_string);
-    let secret = args.password.get(app, Some(&args.name)).await?.expect("a password was asked for");
-    let password = args.password.deliver(app, secret.clone()).await?;
-    let result = opened.provider.create_credential(&NewCredential { name: args.name.clone(), domain, secret }).await;
-    password.settle(&result);
-    let Some(made) = planned(app, &rows::CREDENTIAL, result, bare_row(opened, &args.name, None))? else {
-        return Ok(());
-    };
-    app.out.note(&format!("this password opens every mailbox of {opens}"));
-    let mut row = rows::credential(&made, &opened.source(), Some(Outcome::Created));
-    password.show_in(&mut row);
-    app.out.one(&rows::CREDENTIAL, row)
+    let password = args.password.take(app, &args.name, |_| Ok(())).await?;
+    let new = NewCredential { name: args.name, domain, secret: password.secret.clone() };
+    let mut settled = without_look(Outcome::Created, provider.create_credential(&new).await);
+    settled.result = settled
+        .result
+        .map(|(outcome, done)| (outcome, done.note(format!("this password opens every mailbox of {opens}"))));
+    let bare = bare_row(opened, &new.name, None);
+    report(app, &rows::CREDENTIAL, settled, Some(&password), bare, |made| {
+        rows::credential(&made, &opened.source(), None)
+    })
 }
 
-async fn delete(app: &App, opened: &Opened, args: DeleteArgs) -> Result<()> {
+async fn list(app: &mut App) -> Result<()> {
+    lists::show(
+        app,
+        &rows::CREDENTIAL,
+        Op::ListCredentials,
+        None,
+        |opened, _| opened.provider.list_credentials(),
+        |item, source| rows::credential(&item, source, None),
+    )
+    .await
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
     opened.provider.check_op(Op::DeleteCredential)?;
+    app.note_unverified(&opened, [Op::DeleteCredential]);
     confirm(app, &format!("delete credential {} at {}", args.id, opened.provider.spec().title)).await?;
-    let result = opened.provider.delete_credential(&args.id).await;
-    show_removal(app, &rows::CREDENTIAL, result.map(Done::from), args.if_missing, bare_row(opened, "", Some(&args.id)))
+    let settled = without_look(Outcome::Deleted, opened.provider.delete_credential(&args.id).await);
+    let bare = bare_row(&opened, "", Some(&args.id));
+    report_removal(app, &rows::CREDENTIAL, settled, args.if_missing, bare)
 }

@@ -2,22 +2,22 @@
 
 use clap::{Args, Subcommand};
 
-use super::lists::{self, end};
-use super::mailbox::{parse_address, parse_domain};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
+use super::report::{report, report_removal, without_look};
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, show_change, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, refuse_unless};
 use crate::app::{App, Opened};
-use crate::error::{Kind, Result};
-use crate::model::{Bytes, Domain, DomainName, NewDomain};
+use crate::error::Result;
+use crate::model::{Address, Bytes, Domain, DomainName, NewDomain};
 use crate::output::{Outcome, Row, rows};
-use crate::provider::{Done, Op, Provider};
+use crate::provider::case::OnExisting;
+use crate::provider::{Op, Provider};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Add a domain
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// List domains
     List,
     /// Show one domain
@@ -37,7 +37,8 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct NameArg {
     /// The domain's name
-    name: String,
+    #[arg(value_parser = parse::domain)]
+    name: DomainName,
 }
 
 #[derive(Debug, Args)]
@@ -57,11 +58,11 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "N")]
     max_mailboxes: Option<u32>,
     /// Where mail for unknown local parts goes (Qboxmail)
-    #[arg(long, value_name = "ADDRESS")]
-    catch_all: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
+    catch_all: Option<Address>,
     /// What to do when it exists already
-    #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_exists: IfExists,
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse::fail_or_ok())]
+    if_exists: OnExisting,
     /// The postmaster mailbox that Qboxmail makes with the domain needs a password
     #[command(flatten)]
     password: PasswordArgs,
@@ -87,129 +88,120 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
-    let name = match &verb {
-        Verb::List => {
-            return lists::show(
-                app,
-                &rows::DOMAIN,
-                Op::ListDomains,
-                None,
-                |opened, _| opened.provider.list_domains(),
-                |item, source| rows::domain(&item, source, None),
-            )
-            .await;
-        }
-        Verb::Create(args) => &args.name,
-        Verb::Verify(args) => &args.name,
-        Verb::Delete(args) => &args.name,
-        Verb::Get(name) | Verb::Dns(name) | Verb::Suspend(name) | Verb::Resume(name) => name,
-    };
-    let name = parse_domain(&name.name)?;
-    let opened = app.open_one().await?;
-    let (op, result) = match verb {
-        Verb::Create(args) => (Op::CreateDomain, create(app, &opened, name, args).await),
-        Verb::Get(_) => (Op::GetDomain, get(app, &opened, &name).await),
-        Verb::Verify(args) => (Op::VerifyDomain, verify(app, &opened, &name, args).await),
-        Verb::Dns(_) => (Op::DomainDns, dns(app, &opened, &name).await),
-        Verb::Suspend(_) => (Op::SuspendDomain, switch(app, &opened, &name, false).await),
-        Verb::Resume(_) => (Op::SuspendDomain, switch(app, &opened, &name, true).await),
-        Verb::Delete(args) => (Op::DeleteDomain, delete(app, &opened, &name, args).await),
-        Verb::List => unreachable!("handled above"),
-    };
-    end(app, &opened, op, result).await
+    match verb {
+        Verb::Create(args) => create(app, *args).await,
+        Verb::List => list(app).await,
+        Verb::Get(args) => get(app, args).await,
+        Verb::Verify(args) => verify(app, args).await,
+        Verb::Dns(args) => dns(app, args).await,
+        Verb::Suspend(args) => suspend(app, args).await,
+        Verb::Resume(args) => resume(app, args).await,
+        Verb::Delete(args) => delete(app, args).await,
+    }
 }
 
-fn row_of(opened: &Opened, domain: &Domain, outcome: Outcome) -> Row {
-    rows::domain(domain, &opened.source(), Some(outcome))
+fn row_of(opened: &Opened, domain: &Domain) -> Row {
+    rows::domain(domain, &opened.source(), None)
 }
 
-fn bare_row(opened: &Opened, name: &DomainName) -> impl Fn(Outcome) -> Row {
-    with_outcome(row_of(opened, &Domain::named(name.clone()), Outcome::Planned))
+/// Returns the row of a domain of which only its name is known.
+fn bare_row(opened: &Opened, name: &DomainName) -> Row {
+    row_of(opened, &Domain::named(name.clone()))
 }
 
-async fn create(app: &App, opened: &Opened, name: DomainName, args: CreateArgs) -> Result<()> {
-    opened.provider.check_op(Op::CreateDomain)?;
-    let spec = opened.provider.spec();
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, provider) = (&*app, &opened.provider);
+    provider.check_op(Op::CreateDomain)?;
+    app.note_unverified(opened, [Op::CreateDomain]);
+    let spec = provider.spec();
     let takes_settings = spec.rules.domain_settings;
-    let CreateArgs { plan, default_quota, max_quota, max_mailboxes, .. } = args;
+    let CreateArgs { plan, default_quota, max_quota, max_mailboxes, catch_all, .. } = args;
     let has_limits = plan.is_some() || default_quota.is_some() || max_quota.is_some() || max_mailboxes.is_some();
-    let given = has_limits || args.catch_all.is_some() || args.password.is_given();
-    super::refuse_unless(
+    let given = has_limits || catch_all.is_some() || args.password.is_given();
+    refuse_unless(
         takes_settings || !given,
         opened,
         "set more than the name of a domain",
         &format!("{} takes no plan, quotas, limits, catch-all or postmaster password with it", spec.title),
     )?;
-    let catch_all = args.catch_all.as_deref().map(parse_address).transpose()?;
-    let whose = format!("postmaster@{name}");
-    let secret = args.password.get(app, takes_settings.then_some(whose.as_str())).await?;
-    let new = NewDomain {
-        name,
-        postmaster_password: secret.clone(),
-        plan,
-        default_quota,
-        max_quota,
-        max_mailboxes,
-        catch_all,
-    };
-    let password = match secret {
-        Some(secret) => Some(args.password.deliver(app, secret).await?),
-        None => None,
-    };
-    let result = opened.provider.create_domain(&new).await;
-    if let Some(password) = &password {
-        password.settle(&result);
+    let name = args.name.name;
+    let postmaster_password = None;
+    let mut new = NewDomain { name, postmaster_password, plan, default_quota, max_quota, max_mailboxes, catch_all };
+    let mut password = None;
+    if takes_settings {
+        let taken = args.password.take(app, &format!("postmaster@{}", new.name), |_| Ok(())).await?;
+        new.postmaster_password = Some(taken.secret.clone());
+        password = Some(taken);
     }
-    let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists != IfExists::Fail => {
-            (opened.provider.get_domain(&new.name).await?, Outcome::Exists)
-        }
-        result => match planned(app, &rows::DOMAIN, result, bare_row(opened, &new.name))? {
-            Some(made) => (made.value, Outcome::Created),
-            None => return Ok(()),
-        },
-    };
-    let look = || opened.provider.get_domain(&new.name);
-    let (made, waited) = args.wait.wait(app, opened, made, |domain: &Domain| &domain.status, look).await;
-    let mut row = row_of(opened, &made, outcome);
-    if let (Some(password), Outcome::Created) = (&password, outcome) {
-        password.show_in(&mut row);
-    }
-    app.out.one(&rows::DOMAIN, row)?;
+    let mut settled = provider.add_domain(&new, args.if_exists).await;
+    let look = || provider.get_domain(&new.name);
+    let waited = args.wait.wait(app, opened, &mut settled, |domain: &Domain| &domain.status, look).await;
+    let bare = bare_row(opened, &new.name);
+    report(app, &rows::DOMAIN, settled, password.as_ref(), bare, |made| row_of(opened, &made))?;
     waited
 }
 
-async fn get(app: &App, opened: &Opened, name: &DomainName) -> Result<()> {
-    let domain = opened.provider.get_domain(name).await?;
+async fn list(app: &mut App) -> Result<()> {
+    lists::show(
+        app,
+        &rows::DOMAIN,
+        Op::ListDomains,
+        None,
+        |opened, _| opened.provider.list_domains(),
+        |item, source| rows::domain(&item, source, None),
+    )
+    .await
+}
+
+async fn get(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::GetDomain]);
+    let domain = opened.provider.get_domain(&args.name).await?;
     app.out.one(&rows::DOMAIN, rows::domain(&domain, &opened.source(), None))
 }
 
-async fn verify(app: &App, opened: &Opened, name: &DomainName, args: VerifyArgs) -> Result<()> {
-    let result = opened.provider.verify_domain(name).await;
-    let Some(domain) = planned(app, &rows::DOMAIN, result, bare_row(opened, name))? else { return Ok(()) };
+async fn verify(app: &mut App, args: VerifyArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, name) = (&*app, &args.name.name);
+    app.note_unverified(opened, [Op::VerifyDomain]);
+    let mut settled = without_look(Outcome::Updated, opened.provider.verify_domain(name).await);
     let look = || opened.provider.get_domain(name);
-    let (domain, waited) = args.wait.wait(app, opened, domain, |domain: &Domain| &domain.status, look).await;
-    app.out.one(&rows::DOMAIN, row_of(opened, &domain, Outcome::Updated))?;
+    let waited = args.wait.wait(app, opened, &mut settled, |domain: &Domain| &domain.status, look).await;
+    report(app, &rows::DOMAIN, settled, None, bare_row(opened, name), |domain| row_of(opened, &domain))?;
     waited
 }
 
-async fn dns(app: &App, opened: &Opened, name: &DomainName) -> Result<()> {
-    let records = opened.provider.domain_dns(name).await?;
+async fn dns(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::DomainDns]);
+    let records = opened.provider.domain_dns(&args.name).await?;
     let source = opened.source();
-    app.out.all(&rows::DNS, records.iter().map(|record| rows::dns(record, name, &source)).collect()).await
+    app.out.all(&rows::DNS, records.iter().map(|record| rows::dns(record, &args.name, &source)).collect()).await
 }
 
-async fn switch(app: &App, opened: &Opened, name: &DomainName, on: bool) -> Result<()> {
-    let result =
-        if on { opened.provider.resume_domain(name).await } else { opened.provider.suspend_domain(name).await };
-    show_change(app, &rows::DOMAIN, result, bare_row(opened, name), |domain| row_of(opened, domain, Outcome::Updated))
+async fn suspend(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendDomain]);
+    let settled = without_look(Outcome::Updated, opened.provider.suspend_domain(&args.name).await);
+    report(app, &rows::DOMAIN, settled, None, bare_row(&opened, &args.name), |domain| row_of(&opened, &domain))
 }
 
-async fn delete(app: &App, opened: &Opened, name: &DomainName, args: DeleteArgs) -> Result<()> {
+async fn resume(app: &mut App, args: NameArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendDomain]);
+    let settled = without_look(Outcome::Updated, opened.provider.resume_domain(&args.name).await);
+    report(app, &rows::DOMAIN, settled, None, bare_row(&opened, &args.name), |domain| row_of(&opened, &domain))
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
+    let name = &args.name.name;
     opened.provider.check_op(Op::DeleteDomain)?;
+    app.note_unverified(&opened, [Op::DeleteDomain]);
     let title = opened.provider.spec().title;
     confirm(app, &format!("delete {name} with its mailboxes and mail at {title} (profile {})", opened.profile.name))
         .await?;
-    let result = opened.provider.delete_domain(name).await;
-    show_removal(app, &rows::DOMAIN, result.map(Done::from), args.if_missing, bare_row(opened, name))
+    let settled = without_look(Outcome::Deleted, opened.provider.delete_domain(name).await);
+    report_removal(app, &rows::DOMAIN, settled, args.if_missing, bare_row(&opened, name))
 }

@@ -1,6 +1,7 @@
 //! Lists over one profile, as they arrive, or over several, all read at once and shown in the order of the profiles.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{TryStreamExt, future};
 
@@ -8,7 +9,7 @@ use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::model::DomainName;
 use crate::output::{Record, Shape, Source};
-use crate::provider::{Listing, Op};
+use crate::provider::{Listing, Op, Provider};
 
 /// Lists what `read` finds in each chosen profile, in one domain if one is given.
 pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
@@ -24,8 +25,18 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     if count == 1 {
         let opened = app.open(profiles.remove(0)?).await?;
         let source = Arc::new(opened.source());
-        let shown = app.out.list(shape, read(&opened, domain).map_ok(|item| row(item, &source))).await;
-        return end(app, &opened, op, shown).await;
+        app.note_unverified(&opened, [op]);
+        let is_empty = AtomicBool::new(true);
+        let list = read(&opened, domain).map_ok(|item| {
+            is_empty.store(false, Ordering::Relaxed);
+            row(item, &source)
+        });
+        let shown = app.out.list(shape, list).await;
+        close(&opened).await;
+        if shown.is_ok() && is_empty.into_inner() {
+            note_empty(app, &opened, domain);
+        }
+        return shown;
     }
     let mut opened = Vec::new();
     let mut failures = Vec::new();
@@ -48,6 +59,9 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     for (profile, list) in opened.iter().zip(lists) {
         match list {
             Ok(list) => {
+                if list.is_empty() {
+                    note_empty(app, profile, domain);
+                }
                 let source = Arc::new(profile.source());
                 rows.extend(list.into_iter().map(|item| row(item, &source)));
             }
@@ -67,15 +81,15 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
     .hint("the list is complete for the others"))
 }
 
-/// Ends a command on one profile: tells what must be heard besides the result, and gives back what was opened.
-pub(crate) async fn end(app: &App, opened: &Opened, op: Op, result: Result<()>) -> Result<()> {
-    app.tell_notes(opened, op, result.is_ok());
-    close(opened).await;
-    result
+/// Says what an empty list of a domain leaves open, where it does not prove that the domain is there.
+fn note_empty(app: &App, opened: &Opened, domain: Option<&DomainName>) {
+    let spec = opened.provider.spec();
+    if let (Some(domain), Some(why)) = (domain, spec.rules.empty_domain) {
+        app.out.note_for_people(&format!("nothing of {domain} is at {}: {why}", spec.title));
+    }
 }
 
-/// Gives back what the profile's provider opened.
+/// Closes what the profile's provider opened.
 pub(crate) async fn close(opened: &Opened) {
-    use crate::provider::Provider;
     opened.provider.close().await;
 }

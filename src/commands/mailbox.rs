@@ -1,18 +1,20 @@
 //! `mbx create | list | get | update | passwd | suspend | resume | delete`: one mailbox, or the list of them.
 
 use clap::{Args, Subcommand};
+use secrecy::SecretString;
 
-use super::lists::{self, end};
 use super::password::PasswordArgs;
 use super::prompt::confirm;
+use super::report::{report, report_removal, without_look};
 use super::wait::WaitArgs;
-use super::{IfExists, IfMissing, planned, refuse_unless, show_change, show_removal, with_outcome};
+use super::{IfMissing, lists, parse, refuse_unless};
 use crate::app::{App, Opened};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::model::{Address, Bytes, DomainName, Mailbox, MailboxChange, NewMailbox};
 use crate::output::rows::{self, MailboxRow};
 use crate::output::{Outcome, Row};
-use crate::provider::{Op, PasswordRule, Provider};
+use crate::provider::case::OnExisting;
+use crate::provider::{Checked, Done, Op, PasswordRule, Provider, Settled};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -27,9 +29,9 @@ pub(crate) enum Verb {
     /// Set the password of a mailbox
     Passwd(PasswdArgs),
     /// Switch a mailbox off, keeping what is in it
-    Suspend(StateArgs),
+    Suspend(AddressArg),
     /// Switch a suspended mailbox on again
-    Resume(StateArgs),
+    Resume(AddressArg),
     /// Delete a mailbox
     Delete(DeleteArgs),
 }
@@ -37,27 +39,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct AddressArg {
     /// The mailbox's address
-    address: String,
-}
-
-impl AddressArg {
-    fn parse(&self) -> Result<Address> {
-        parse_address(&self.address)
-    }
-}
-
-/// Reads an address that was typed; one that is none is exit 8 and names the reason.
-pub(crate) fn parse_address(text: &str) -> Result<Address> {
-    Address::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no mailbox address: {why}")))
-}
-
-/// Reads a domain name that was typed.
-pub(crate) fn parse_domain(text: &str) -> Result<DomainName> {
-    DomainName::parse(text).map_err(|why| Error::new(Kind::Invalid, format!("{text:?} is no domain: {why}")))
+    #[arg(value_parser = parse::address)]
+    address: Address,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Wishes {
+pub(crate) struct FieldArgs {
     /// The first name of its owner
     #[arg(long, value_name = "NAME")]
     first_name: Option<String>,
@@ -72,9 +59,9 @@ pub(crate) struct Wishes {
     admin: Option<bool>,
 }
 
-impl Wishes {
+impl FieldArgs {
     fn change(&self) -> MailboxChange {
-        let Wishes { first_name, last_name, quota, admin } = self;
+        let FieldArgs { first_name, last_name, quota, admin } = self;
         MailboxChange { first_name: first_name.clone(), last_name: last_name.clone(), quota: *quota, admin: *admin }
     }
 }
@@ -84,10 +71,13 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     address: AddressArg,
     #[command(flatten)]
-    wishes: Wishes,
+    fields: FieldArgs,
     /// What to do when it exists already
     #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_exists: IfExists,
+    if_exists: OnExisting,
+    /// With --if-exists update, set the password of a mailbox that exists too
+    #[arg(long)]
+    set_password: bool,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
@@ -97,8 +87,8 @@ pub(crate) struct CreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only the mailboxes of this domain
-    #[arg(long, value_name = "NAME")]
-    domain: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = parse::domain)]
+    domain: Option<DomainName>,
 }
 
 #[derive(Debug, Args)]
@@ -106,7 +96,7 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     address: AddressArg,
     #[command(flatten)]
-    wishes: Wishes,
+    fields: FieldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -115,12 +105,6 @@ pub(crate) struct PasswdArgs {
     address: AddressArg,
     #[command(flatten)]
     password: PasswordArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StateArgs {
-    #[command(flatten)]
-    address: AddressArg,
 }
 
 #[derive(Debug, Args)]
@@ -133,177 +117,168 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
-    if let Verb::List(args) = verb {
-        let domain = args.domain.as_deref().map(parse_domain).transpose()?;
-        return lists::show(
-            app,
-            &rows::MAILBOX,
-            Op::ListMailboxes,
-            domain.as_ref(),
-            |opened, domain| opened.provider.list_mailboxes(domain),
-            |item, source| MailboxRow { item, source: source.clone(), outcome: None },
-        )
-        .await;
+    match verb {
+        Verb::Create(args) => create(app, args).await,
+        Verb::List(args) => list(app, args).await,
+        Verb::Get(args) => get(app, args).await,
+        Verb::Update(args) => update(app, args).await,
+        Verb::Passwd(args) => passwd(app, args).await,
+        Verb::Suspend(args) => suspend(app, args).await,
+        Verb::Resume(args) => resume(app, args).await,
+        Verb::Delete(args) => delete(app, args).await,
     }
-    // What was typed is read before an account is opened, so that a bad address touches nothing at all.
-    let typed = match &verb {
-        Verb::Create(args) => &args.address,
-        Verb::Get(address) => address,
-        Verb::Update(args) => &args.address,
-        Verb::Passwd(args) => &args.address,
-        Verb::Suspend(args) | Verb::Resume(args) => &args.address,
-        Verb::Delete(args) => &args.address,
-        Verb::List(_) => unreachable!("handled above"),
-    };
-    let address = typed.parse()?;
-    let opened = app.open_one().await?;
-    let (op, result) = match verb {
-        Verb::Create(args) => (Op::CreateMailbox, create(app, &opened, address, args).await),
-        Verb::Get(_) => (Op::GetMailbox, get(app, &opened, &address).await),
-        Verb::Update(args) => (Op::SetNames, update(app, &opened, &address, &args.wishes.change()).await),
-        Verb::Passwd(args) => (Op::SetPassword, passwd(app, &opened, &address, args).await),
-        Verb::Suspend(_) => (Op::SuspendMailbox, switch(app, &opened, &address, false).await),
-        Verb::Resume(_) => (Op::SuspendMailbox, switch(app, &opened, &address, true).await),
-        Verb::Delete(args) => (Op::DeleteMailbox, delete(app, &opened, &address, args).await),
-        Verb::List(_) => unreachable!("handled above"),
-    };
-    end(app, &opened, op, result).await
 }
 
-/// Returns the row of a mailbox.
-fn row_of(opened: &Opened, mailbox: &Mailbox, outcome: Outcome) -> Row {
-    rows::mailbox(mailbox, &opened.source(), Some(outcome))
+fn row_of(opened: &Opened, mailbox: &Mailbox) -> Row {
+    rows::mailbox(mailbox, &opened.source(), None)
 }
 
-/// Returns the row of a mailbox of which nothing but the address is known.
-fn bare_row(opened: &Opened, address: &Address) -> impl Fn(Outcome) -> Row {
-    with_outcome(row_of(opened, &Mailbox::at(address.clone()), Outcome::Planned))
+/// Returns the row of a mailbox of which only its address is known.
+fn bare_row(opened: &Opened, address: &Address) -> Row {
+    row_of(opened, &Mailbox::at(opened.provider.spec().rules.stored(address)))
 }
 
-async fn create(app: &App, opened: &Opened, address: Address, args: CreateArgs) -> Result<()> {
-    let rules = &opened.provider.spec().rules;
+/// Returns the operations alone, without the fields that ask for them.
+fn ops_of(ops: Vec<(&'static str, Op)>) -> impl Iterator<Item = Op> {
+    ops.into_iter().map(|(_, op)| op)
+}
+
+async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
+    if args.set_password && args.if_exists != OnExisting::Update {
+        return Err(Error::new(Kind::Usage, "--set-password needs --if-exists update")
+            .hint("`mbx passwd ADDRESS` sets the password of a mailbox that exists"));
+    }
+    let opened = &*app.open_one().await?;
+    let (app, provider) = (&*app, &opened.provider);
+    let rules = &provider.spec().rules;
     if let PasswordRule::Never(why) = rules.password {
-        refuse_unless(!args.password.is_given(), opened, "take a password", why)?;
+        refuse_unless(!args.password.is_given() && !args.set_password, opened, "take a password", why)?;
     }
-    let MailboxChange { first_name, last_name, quota, admin } = args.wishes.change();
+    let MailboxChange { first_name, last_name, quota, admin } = args.fields.change();
+    let address = args.address.address;
     let mut new = NewMailbox { address, first_name, last_name, password: None, quota, admin };
-    let needs_one = matches!(rules.password, PasswordRule::Required { .. });
-    let whose = new.address.to_string();
-    let secret = args.password.get(app, needs_one.then_some(whose.as_str())).await?;
-    new.password.clone_from(&secret);
-    // Everything that can be refused here is refused before a password is written anywhere.
-    opened.provider.check_new(&new)?;
+    app.note_unverified(opened, ops_of(new.ops()));
+    // A mailbox that exists needs no password. The request looks again by itself, and reports why a look fails.
+    let exists = args.if_exists != OnExisting::Fail && {
+        provider.check_new_or_existing(&new)?;
+        provider.get_mailbox(&new.address).await.is_ok()
+    };
+    let mut password = None;
+    if args.set_password || !exists && (rules.takes_password() || args.password.is_given()) {
+        let whose = new.address.clone();
+        let check = |secret: &SecretString| {
+            new.password = Some(secret.clone());
+            provider.check_new(&new)
+        };
+        password = Some(args.password.take(app, whose.as_str(), check).await?);
+    }
+    let mut settled = provider.create(&new, args.if_exists).await;
+    if let (true, Some(password)) = (args.set_password, &password) {
+        settled = set_password_too(provider, &new.address, &password.secret, settled).await;
+    }
+    let look = || provider.get_mailbox(&new.address);
+    let waited = args.wait.wait(app, opened, &mut settled, |mailbox: &Mailbox| &mailbox.status, look).await;
+    let mut bare = bare_row(opened, &new.address);
     if let (Some(costs), true) = (rules.costs, app.dry_run) {
-        app.out.note(costs);
+        bare.add_note(costs);
     }
-    let password = match secret {
-        Some(secret) => Some(args.password.deliver(app, secret).await?),
-        None => None,
-    };
-    let result = opened.provider.create_mailbox(&new).await;
-    if let Some(password) = &password {
-        password.settle(&result);
-    }
-    let bare = bare_row(opened, &new.address);
-    let (made, outcome) = match result {
-        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Ok => {
-            (opened.provider.get_mailbox(&new.address).await?, Outcome::Exists)
-        }
-        Err(error) if error.kind == Kind::Conflict && args.if_exists == IfExists::Update => {
-            return adopt(app, opened, &new, &args.password).await;
-        }
-        result => match planned(app, &rows::MAILBOX, result, bare)? {
-            Some(made) => (made.value, Outcome::Created),
-            None => return Ok(()),
-        },
-    };
-    let look = || opened.provider.get_mailbox(&new.address);
-    let (made, waited) = args.wait.wait(app, opened, made, |mailbox: &Mailbox| &mailbox.status, look).await;
-    let mut row = row_of(opened, &made, outcome);
-    if let (Some(password), Outcome::Created) = (&password, outcome) {
-        password.show_in(&mut row);
-    }
-    app.out.one(&rows::MAILBOX, row)?;
+    report(app, &rows::MAILBOX, settled, password.as_ref(), bare, |made| row_of(opened, &made))?;
     waited
 }
 
-/// Changes a mailbox that exists to what a create asked for.
-async fn adopt(app: &App, opened: &Opened, new: &NewMailbox, args: &PasswordArgs) -> Result<()> {
-    let existing = opened.provider.get_mailbox(&new.address).await?;
-    let change = new.as_change();
-    let mut outcome = Outcome::Unchanged;
-    let mut mailbox = existing;
-    if !change.is_empty() && !change.is_met_by(&mailbox) {
-        mailbox = opened.provider.update_mailbox(&new.address, &change).await?.value;
-        outcome = Outcome::Updated;
-    }
-    let mut password = None;
-    if let Some(secret) = &new.password {
-        let delivered = args.deliver(app, secret.clone()).await?;
-        let set = opened.provider.set_password(&new.address, &delivered.secret).await;
-        delivered.settle(&set);
-        set.map_err(|mut error| {
+/// Sets the password of a mailbox that existed before it was to be created.
+async fn set_password_too(
+    provider: &Checked,
+    address: &Address,
+    secret: &SecretString,
+    settled: Settled<Mailbox>,
+) -> Settled<Mailbox> {
+    let (outcome, mailbox) = match settled.result {
+        Ok((outcome @ (Outcome::Exists | Outcome::Unchanged | Outcome::Updated), done)) => (outcome, done),
+        result => return Settled { result, ..settled },
+    };
+    let set = provider.change_password(address, secret).await;
+    let result = match set.result {
+        Ok((_, done)) => Ok((Outcome::Updated, done.notes.into_iter().fold(mailbox, Done::note))),
+        Err(mut error) => {
             if outcome == Outcome::Updated {
-                error.message = format!("{} was changed, but its password was not: {}", new.address, error.message);
-                error.effect = Effect::Partial;
+                error.message = format!("{address} was changed, but its password was not: {}", error.message);
+                if error.effect == Effect::None {
+                    error.effect = Effect::Partial;
+                }
             }
-            error
-        })?;
-        outcome = Outcome::Updated;
-        password = Some(delivered);
-    }
-    let mut row = row_of(opened, &mailbox, outcome);
-    if let Some(password) = &password {
-        password.show_in(&mut row);
-    }
-    app.out.one(&rows::MAILBOX, row)
+            Err(error)
+        }
+    };
+    Settled { result, password: set.password }
 }
 
-async fn get(app: &App, opened: &Opened, address: &Address) -> Result<()> {
-    let mailbox = opened.provider.get_mailbox(address).await?;
+async fn list(app: &mut App, args: ListArgs) -> Result<()> {
+    lists::show(
+        app,
+        &rows::MAILBOX,
+        Op::ListMailboxes,
+        args.domain.as_ref(),
+        |opened, domain| opened.provider.list_mailboxes(domain),
+        |item, source| MailboxRow { item, source: source.clone(), outcome: None },
+    )
+    .await
+}
+
+async fn get(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::GetMailbox]);
+    let mailbox = opened.provider.get_mailbox(&args.address).await?;
     app.out.one(&rows::MAILBOX, rows::mailbox(&mailbox, &opened.source(), None))
 }
 
-async fn update(app: &App, opened: &Opened, address: &Address, change: &MailboxChange) -> Result<()> {
+async fn update(app: &mut App, args: UpdateArgs) -> Result<()> {
+    let change = args.fields.change();
     if change.is_empty() {
         return Err(
             Error::new(Kind::Usage, "nothing to change").hint("give --first-name, --last-name, --quota or --admin")
         );
     }
-    let result = opened.provider.update_mailbox(address, change).await;
-    show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
-        row_of(opened, mailbox, Outcome::Updated)
-    })
+    let opened = &*app.open_one().await?;
+    let address = &args.address.address;
+    app.note_unverified(opened, ops_of(change.ops()));
+    let settled = opened.provider.update(address, &change).await;
+    report(app, &rows::MAILBOX, settled, None, bare_row(opened, address), |mailbox| row_of(opened, &mailbox))
 }
 
-async fn passwd(app: &App, opened: &Opened, address: &Address, args: PasswdArgs) -> Result<()> {
-    opened.provider.check_op(Op::SetPassword)?;
-    let secret = args.password.get(app, Some(&address.to_string())).await?.expect("a password was asked for");
-    opened.provider.check_password(address, &secret)?;
-    let password = args.password.deliver(app, secret).await?;
-    let result = opened.provider.set_password(address, &password.secret).await;
-    password.settle(&result);
+async fn passwd(app: &mut App, args: PasswdArgs) -> Result<()> {
+    let opened = &*app.open_one().await?;
+    let (app, provider, address) = (&*app, &opened.provider, &args.address.address);
+    provider.check_op(Op::SetPassword)?;
+    app.note_unverified(opened, [Op::SetPassword]);
+    let check = |secret: &SecretString| provider.check_password(address, secret);
+    let password = args.password.take(app, address.as_str(), check).await?;
+    let settled = provider.change_password(address, &password.secret).await;
     let bare = bare_row(opened, address);
-    let mut row = bare(Outcome::Updated);
-    if planned(app, &rows::MAILBOX, result, bare)?.is_none() {
-        return Ok(());
-    }
-    password.show_in(&mut row);
-    app.out.one(&rows::MAILBOX, row)
+    report(app, &rows::MAILBOX, settled, Some(&password), bare.clone(), |()| bare)
 }
 
-async fn switch(app: &App, opened: &Opened, address: &Address, on: bool) -> Result<()> {
-    let result =
-        if on { opened.provider.resume_mailbox(address).await } else { opened.provider.suspend_mailbox(address).await };
-    show_change(app, &rows::MAILBOX, result, bare_row(opened, address), |mailbox| {
-        row_of(opened, mailbox, Outcome::Updated)
-    })
+async fn suspend(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendMailbox]);
+    let settled = without_look(Outcome::Updated, opened.provider.suspend_mailbox(&args.address).await);
+    report(app, &rows::MAILBOX, settled, None, bare_row(&opened, &args.address), |mailbox| row_of(&opened, &mailbox))
 }
 
-async fn delete(app: &App, opened: &Opened, address: &Address, args: DeleteArgs) -> Result<()> {
+async fn resume(app: &mut App, args: AddressArg) -> Result<()> {
+    let opened = app.open_one().await?;
+    app.note_unverified(&opened, [Op::SuspendMailbox]);
+    let settled = without_look(Outcome::Updated, opened.provider.resume_mailbox(&args.address).await);
+    report(app, &rows::MAILBOX, settled, None, bare_row(&opened, &args.address), |mailbox| row_of(&opened, &mailbox))
+}
+
+async fn delete(app: &mut App, args: DeleteArgs) -> Result<()> {
+    let opened = app.open_one().await?;
+    let address = &args.address.address;
     opened.provider.check_op(Op::DeleteMailbox)?;
+    app.note_unverified(&opened, [Op::DeleteMailbox]);
     confirm(app, &format!("delete {address} at {} (profile {})", opened.provider.spec().title, opened.profile.name))
         .await?;
-    let result = opened.provider.delete_mailbox(address).await;
-    show_removal(app, &rows::MAILBOX, result, args.if_missing, bare_row(opened, address))
+    let settled = opened.provider.delete(address).await;
+    report_removal(app, &rows::MAILBOX, settled, args.if_missing, bare_row(&opened, address))
 }

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::prompt;
 use crate::app::App;
 use crate::config::{Env, child, open_private, unreadable};
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{PASSWORD_MAX, PasswordState, password_fault};
 use crate::output::Row;
 
@@ -59,23 +59,29 @@ impl PasswordArgs {
         self.password_stdin || self.password_file.is_some() || self.password_env.is_some() || self.generate_password
     }
 
-    /// Gets the password from its source, or asks a person for it where one is needed. Nothing is written yet, so that a
-    /// request which breaks a rule leaves no file behind.
-    pub(crate) async fn get(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
-        let secret = self.read(app, needed_for).await?;
-        if let Some(secret) = secret.as_ref().filter(|_| self.show_password && !app.dry_run) {
-            app.out.check_secret(secret)?;
+    /// Gets the password from its source, or asks a person for it, and writes it to its file and its command; only then
+    /// may it be sent. What `check` refuses leaves no file behind.
+    pub(crate) async fn take(
+        &self,
+        app: &App,
+        whose: &str,
+        check: impl FnOnce(&SecretString) -> Result<()>,
+    ) -> Result<NewPassword> {
+        let secret = self.read(app, whose).await?;
+        check(&secret)?;
+        if self.show_password && !app.dry_run {
+            app.out.check_secret(&secret)?;
         }
-        Ok(secret)
+        self.deliver(app, secret).await
     }
 
-    async fn read(&self, app: &App, needed_for: Option<&str>) -> Result<Option<SecretString>> {
+    async fn read(&self, app: &App, whose: &str) -> Result<SecretString> {
         if self.generate_password {
             if !self.show_password && self.password_out.is_none() && self.password_out_command.is_none() {
                 return Err(Error::new(Kind::Usage, "a generated password must go somewhere")
                     .hint("add --show-password, --password-out FILE or --password-out-command COMMAND"));
             }
-            return Ok(Some(generate()));
+            return Ok(generate());
         }
         let text = if self.password_stdin {
             let read = prompt::aside(|| read_start(io::stdin()));
@@ -89,7 +95,6 @@ impl PasswordArgs {
             let unset = || Error::new(Kind::Usage, format!("--password-env: the variable {name} is not set"));
             app.config.env().get(name).ok_or_else(unset)?.as_bytes().to_vec()
         } else {
-            let Some(whose) = needed_for else { return Ok(None) };
             // A dry run needs no answer to show what would happen.
             let asked =
                 if app.dry_run { Some("dry-run-Passw0rd".into()) } else { prompt::new_password(app, whose).await? };
@@ -102,11 +107,11 @@ impl PasswordArgs {
             };
             asked.ok_or_else(refused)?.into_bytes()
         };
-        one_line(text).map(Some).map_err(|why| Error::new(Kind::Invalid, format!("the password {why}")))
+        one_line(text).map_err(|why| Error::new(Kind::Invalid, format!("the password {why}")))
     }
 
-    /// Writes the password to its file and its command; only then may it be sent.
-    pub(crate) async fn deliver(&self, app: &App, secret: SecretString) -> Result<NewPassword> {
+    /// Writes the password to its file and its command.
+    async fn deliver(&self, app: &App, secret: SecretString) -> Result<NewPassword> {
         let mut file = None;
         if !app.dry_run {
             if let Some(path) = &self.password_out {
@@ -123,23 +128,16 @@ impl PasswordArgs {
 }
 
 impl NewPassword {
-    /// Puts a password that the provider has accepted into a row, if it is to be shown.
-    pub(crate) fn show_in(&self, row: &mut Row) {
-        self.show_as(row, PasswordState::Accepted);
-    }
-
     /// Puts the password into a row with what is known about it, if it is to be shown.
-    pub(crate) fn show_as(&self, row: &mut Row, state: PasswordState) {
+    pub(crate) fn show_in(&self, row: &mut Row, state: PasswordState) {
         if self.show {
             row.set_password(&self.secret, state);
         }
     }
 
-    /// Removes the file again when the password was certainly not used.
-    pub(crate) fn settle<T>(&self, result: &Result<T>) {
-        if result.as_ref().is_err_and(|error| error.effect == Effect::None) {
-            remove(self.file.as_ref());
-        }
+    /// Removes the file of a password that was certainly not used.
+    pub(crate) fn remove_unused(&self) {
+        remove(self.file.as_ref());
     }
 }
 

@@ -6,7 +6,7 @@ use crate::app::{App, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::global::duration;
 use crate::model::Status;
-use crate::provider::Provider;
+use crate::provider::{Provider, Settled};
 
 /// What can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,53 +27,48 @@ pub(crate) struct WaitArgs {
 }
 
 impl WaitArgs {
-    /// Looks with `look` until its status is active. Returns the last thing seen, with the error if the time ran out.
+    /// Looks with `look` until the status of what was done is active, and keeps the last thing that a look showed. Returns
+    /// the error if the time runs out.
     pub(crate) async fn wait<T, F>(
         &self,
         app: &App,
         opened: &Opened,
-        mut seen: T,
+        settled: &mut Settled<T>,
         status: fn(&T) -> &Status,
         look: impl Fn() -> F,
-    ) -> (T, Result<()>)
+    ) -> Result<()>
     where
         F: Future<Output = Result<T>>,
     {
-        if self.wait.is_none() {
-            return (seen, Ok(()));
-        }
+        let (Ok((_, done)), Some(Ready::Active)) = (&mut settled.result, self.wait) else { return Ok(()) };
         let began = Instant::now();
         let first = opened.profile.pace.poll;
         let mut pause = first;
-        let progress = app.out.progress("waiting until it is active", None);
+        let _progress = app.out.progress("waiting until it is active", None);
         loop {
-            match status(&seen) {
-                Status::Active => return (seen, Ok(())),
+            match status(&done.value) {
+                Status::Active => return Ok(()),
                 Status::Unknown => {
-                    drop(progress);
-                    app.out.note(&format!("{} does not tell whether it is active", opened.provider.spec().title));
-                    return (seen, Ok(()));
+                    done.notes.push(format!("{} does not say whether it is active", opened.provider.spec().title));
+                    return Ok(());
                 }
                 _ => {}
             }
             let left = self.timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
-                let word = status(&seen).to_string();
-                let mut error = Error::new(Kind::Timeout, format!("still {word} after {} s", self.timeout.as_secs()));
-                error.provider = Some(opened.profile.provider);
-                error.profile = Some(opened.profile.name.clone());
-                error.hint =
-                    Some("it exists and may become active later; look again, or give a longer --timeout".to_owned());
-                return (seen, Err(error));
+                let word = status(&done.value).to_string();
+                let error = Error::new(Kind::Timeout, format!("still {word} after {} s", self.timeout.as_secs()))
+                    .hint("it exists and may become active later; look again, or give a longer --timeout");
+                return Err(super::at(opened, error));
             }
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(first * 16);
             match look().await {
-                Ok(new) => seen = new,
-                // A list may not show yet what was just made, and a hiccup is no reason to give up.
+                Ok(seen) => done.value = seen,
+                // A list may not show yet what was just created, and one failure is no reason to give up.
                 Err(error)
                     if matches!(error.kind, Kind::NotFound | Kind::Network | Kind::Provider | Kind::RateLimited) => {}
-                Err(error) => return (seen, Err(error)),
+                Err(error) => return Err(error),
             }
         }
     }

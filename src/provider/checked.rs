@@ -67,7 +67,12 @@ impl Checked {
 
     /// Says whether a new mailbox would be refused, before its password is taken anywhere.
     pub fn check_new(&self, new: &NewMailbox) -> Result<()> {
-        self.allow_new(new).map_err(|error| self.complete_error(error, Op::CreateMailbox, &new.address))
+        self.allow_new(new, true).map_err(|error| self.complete_error(error, Op::CreateMailbox, &new.address))
+    }
+
+    /// Says the same of a mailbox that may exist, which then needs no password.
+    pub fn check_new_or_existing(&self, new: &NewMailbox) -> Result<()> {
+        self.allow_new(new, false).map_err(|error| self.complete_error(error, Op::CreateMailbox, &new.address))
     }
 
     /// Says whether a password would be refused, before it is taken anywhere.
@@ -75,7 +80,7 @@ impl Checked {
         self.invalid_password(address, password).map_err(|error| self.complete_error(error, Op::SetPassword, address))
     }
 
-    fn allow_new(&self, new: &NewMailbox) -> Result<()> {
+    fn allow_new(&self, new: &NewMailbox, needs_password: bool) -> Result<()> {
         self.allow_all(&new.ops())?;
         // What a provider cannot store at all is another refusal than a value that it would not take.
         let rules = &self.spec().rules;
@@ -85,7 +90,9 @@ impl Checked {
         if let (PasswordRule::Never(why), true) = (rules.password, new.password.is_some()) {
             return Err(Error::unsupported("take a password", why));
         }
-        self.invalid(&new.address, rules.problems(new))
+        let mut problems = rules.problems(new);
+        problems.retain(|problem| needs_password || !problem.is_missing || problem.field != "password");
+        self.invalid(&new.address, problems)
     }
 
     fn allow_all(&self, ops: &[(&'static str, Op)]) -> Result<()> {
@@ -179,7 +186,7 @@ impl Checked {
     /// looks, for one or for many at once.
     pub async fn send_new(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
         let call = async {
-            self.allow_new(new)?;
+            self.allow_new(new, true)?;
             // Forgotten when the answer is there: a run makes a million of them.
             let _guarded = new.password.as_ref().map(|password| self.http.guard_meanwhile(password));
             let made = self.inner.create_mailbox(new).await?;
@@ -314,7 +321,7 @@ impl Provider for Checked {
             }
             let mut guarded = Vec::new();
             for new in batch {
-                self.allow_new(new)?;
+                self.allow_new(new, true)?;
                 guarded.extend(new.password.as_ref().map(|password| self.http.guard_meanwhile(password)));
             }
             let results = self.inner.create_mailboxes(batch).await?;

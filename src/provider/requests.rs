@@ -18,7 +18,12 @@ use crate::model::{Address, Alias, AliasSource, Domain, Mailbox, MailboxChange, 
 impl Checked {
     /// Creates a mailbox; an existing one is treated as `on_existing` says.
     pub async fn create(&self, new: &NewMailbox, on_existing: OnExisting) -> Settled<Mailbox> {
-        if let Err(error) = self.check_new(new) {
+        let checked = match on_existing {
+            OnExisting::Fail => self.check_new(new),
+            // The password is needed only if the mailbox does not exist, and is checked again when it is sent.
+            OnExisting::Keep | OnExisting::Update => self.check_new_or_existing(new),
+        };
+        if let Err(error) = checked {
             return refused(error);
         }
         self.http.guard(new.password.as_ref());

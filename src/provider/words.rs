@@ -72,8 +72,12 @@ impl Checked {
             (Outcome::Failed, Why::HeldOtherwise) => {
                 error.kind = Kind::Conflict;
                 error.effect = Effect::None;
-                error.message =
-                    format!("{name} is refused as existing, but no mailbox has it: an alias may hold the address");
+                let held = match op {
+                    Op::CreateDomain => "this account does not have it: another account may",
+                    Op::CreateAlias | Op::CreateCatchAll => "no alias has it: a mailbox may hold the address",
+                    _ => "no mailbox has it: an alias may hold the address",
+                };
+                error.message = format!("{name} is refused as existing, but {held}");
                 error.hint = None;
             }
             (Outcome::Unknown, _) => return self.unknown_error(error, verdict, case, (name, op)),

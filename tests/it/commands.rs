@@ -5,6 +5,7 @@ use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
 use crate::program::Mbx;
+use crate::support::Ctx;
 
 const HELLO: &str = "hello@example.com";
 
@@ -89,7 +90,10 @@ async fn a_password_of_an_unsettled_create_is_kept() {
     let (sandbox, mbx) = on_emboux().await;
     let out = mbx.home.path().join("new-password");
     sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
-    sandbox.fault(Fault::instead(Method::GET, "/", Answer::Cut));
+    // The look before the request is answered, those after it are not.
+    assert_eq!(mbx.run(&["get", HELLO]).await.code, 6);
+    let look = sandbox.take_seen().len();
+    sandbox.fault(Fault::instead(Method::GET, "/", Answer::Cut).skip(look));
     let ran = mbx.run(&["create", HELLO, "--generate-password", "--password-out", &out.to_string_lossy()]).await;
     assert_eq!((ran.code, ran.error()["effect"].as_str()), (15, Some("unknown")));
     let password = std::fs::read_to_string(&out).expect("the file is there");
@@ -129,9 +133,60 @@ async fn a_create_can_be_run_again() {
     let again = run(&["OTHER", "--if-exists", "ok", "--show-password"]).await.ok().json();
     assert_eq!((again["outcome"].as_str(), again.get("password")), (Some("exists"), None));
     assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "first-Passw0rd"));
-    let updated = run(&["OTHER", "--if-exists", "update", "--quota", "2G"]).await.ok().json();
-    assert_eq!(updated["outcome"], "updated");
+    // No password is demanded for one that exists, and a refusal comes before any of this.
+    let kept = mbx.run(&["create", HELLO, "--if-exists", "ok"]).await.ok().json();
+    assert_eq!(kept["outcome"], "exists");
+    let odd = mbx.run(&["create", HELLO, "--if-exists", "ok", "--first-name", "Ada"]).await;
+    assert_eq!((odd.code, odd.error()["code"].as_str()), (9, Some("unsupported")));
+    assert_eq!(mbx.run(&["create", "new@example.com", "--if-exists", "ok"]).await.code, 17);
+    assert_eq!(held(&sandbox), [HELLO]);
+}
+
+/// A7.
+#[tokio::test]
+async fn the_password_of_a_mailbox_that_exists_is_set_only_by_name() {
+    let (sandbox, mbx) = on_emboux().await;
+    let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd").env("OTHER", "second-Passw0rd");
+    mbx.run(&["create", HELLO, "--password-env", "NEW_PASSWORD"]).await.ok();
+    let out = mbx.home.path().join("password").to_string_lossy().into_owned();
+    let update = ["create", HELLO, "--if-exists", "update", "--quota", "3G"];
+    let generate = ["--generate-password", "--show-password", "--password-out", &out];
+    let row = mbx.run(&[&update[..], &generate].concat()).await.ok().json();
+    assert_eq!((row["outcome"].as_str(), row.get("password")), (Some("updated"), None));
+    assert!(!std::path::Path::new(&out).exists(), "no password was made");
+    let row = mbx.run(&update).await.ok().json();
+    assert_eq!(row["outcome"], "unchanged", "and no password was demanded");
+    assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "first-Passw0rd"));
+    let set = ["--set-password", "--show-password", "--password-env", "OTHER"];
+    let row = mbx.run(&[&update[..], &set].concat()).await.ok().json();
+    assert_eq!((&row["outcome"], &row["password_state"]), (&"updated".into(), &"accepted".into()));
     assert!(sandbox.password_is(ProviderId::Emboux, HELLO, "second-Passw0rd"));
+    // A mailbox that is created has one password either way.
+    let new = ["create", "new@example.com", "--if-exists", "update", "--set-password", "--password-env", "OTHER"];
+    assert_eq!(mbx.run(&new).await.ok().json()["outcome"], "created");
+    assert_eq!(mbx.run(&["create", HELLO, "--set-password", "--password-env", "OTHER"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn a_bad_address_is_exit_8_before_a_profile_is_opened() {
+    let mbx = Mbx::new();
+    for (line, message) in [
+        ("get nobody", "\"nobody\" is not a mailbox address: it has no @"),
+        ("create a@b", "\"a@b\" is not a mailbox address: \"b\" is not a domain name"),
+        ("list --domain x", "\"x\" is not a domain: \"x\" is not a domain name"),
+        ("domain get x", "\"x\" is not a domain: \"x\" is not a domain name"),
+        ("alias create @x a@example.com", "\"@x\" is not an alias address: \"x\" is not a domain name"),
+        ("alias create b@example.com x", "\"x\" is not a mailbox address: it has no @"),
+        ("credential create ci --domain x", "\"x\" is not a domain: \"x\" is not a domain name"),
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let ran = mbx.run(&[&words[..], &["-o", "json"]].concat()).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (8, ""), "{ran:?}");
+        let error = ran.error();
+        assert_eq!((&error["code"], &error["message"]), (&"invalid".into(), &message.into()), "{line}");
+        let ran = mbx.run(&words).await;
+        assert_eq!((ran.code, ran.stderr), (8, format!("error: {message}\n")));
+    }
 }
 
 #[tokio::test]
@@ -150,14 +205,14 @@ async fn a_delete_needs_a_yes_and_can_be_run_again() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_request_and_sends_none() {
+async fn a_dry_run_shows_the_request_and_changes_nothing() {
     let (sandbox, mbx) = on_emboux().await;
     let ran = mbx.run(&["create", HELLO, "--generate-password", "--show-password", "--dry-run"]).await.ok();
     let row = ran.json();
     assert_eq!(row["outcome"], "planned");
     let request = row["extra"]["request"].as_str().expect("the request is shown");
     assert!(request.starts_with("POST ") && request.contains("(redacted)"), "{request}");
-    assert!(sandbox.take_seen().is_empty());
+    assert!(sandbox.take_seen().iter().all(|seen| seen.method == Method::GET), "a preview may read");
 }
 
 #[tokio::test]
@@ -178,6 +233,54 @@ async fn the_formats_carry_the_same_list() {
     assert!(table.starts_with("ADDRESS         PROVIDER   STATUS   QUOTA   CREATED\n"), "{table}");
     let wrong = mbx.run(&["list", "--columns", "adress"]).await;
     assert_eq!((wrong.code, wrong.error()["code"].as_str()), (2, Some("usage")));
+}
+
+/// A25.
+#[tokio::test]
+async fn an_empty_domain_is_not_found_or_has_a_note_that_says_why_it_may_be() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let mbx = Mbx::on(&sandbox);
+    for id in ProviderId::ALL {
+        let ran = mbx.run(&["list", "--domain", "elsewhere.example", "-p", id.as_str()]).await;
+        match mbx::adapters::spec(id).rules.empty_domain {
+            Some(why) => {
+                assert!(ran.code == 0 && ran.stderr.contains("nothing of elsewhere.example"), "{ran:?}");
+                assert!(ran.stderr.contains(why), "{ran:?}");
+            }
+            None => assert_eq!((ran.code, ran.stderr.contains("elsewhere.example")), (6, true), "{id}: {ran:?}"),
+        }
+    }
+}
+
+/// A12, A30.
+#[tokio::test]
+async fn an_alias_with_other_targets_is_a_conflict_whose_hint_helps() {
+    for id in [ProviderId::Emboux, ProviderId::Mailinabox, ProviderId::Hybridbox] {
+        let ctx = Ctx::new(id).await;
+        for address in ["a@example.com", "b@example.com"] {
+            ctx.create(address).await;
+        }
+        let mbx = Mbx::on(&ctx.sandbox).env("MBX_PROVIDER", id.as_str()).env("MBX_OUTPUT", "json");
+        let create = |target| ["alias", "create", "info@example.com", target, "--if-exists"];
+        let run = async |target, what| mbx.run(&[&create(target)[..], &[what]].concat()).await;
+        assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], "created", "{id}");
+        assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], "exists", "{id}");
+        let same = run("a@example.com", "fail").await;
+        assert_eq!(same.code, 7, "{same:?}");
+        assert!(same.stderr.contains("--if-exists ok"), "{same:?}");
+        for what in ["ok", "fail"] {
+            let other = run("b@example.com", what).await;
+            assert_eq!((other.code, other.stdout.as_str()), (7, ""), "{other:?}");
+            let error = other.error();
+            let (message, hint) = (error["message"].as_str().expect("a text"), error["hint"].as_str().expect("a hint"));
+            assert!(message.contains("delivers to a@example.com"), "{message}");
+            assert!(!hint.contains("--if-exists"), "{hint}");
+            let command = hint.split('`').nth(1).and_then(|command| command.strip_prefix("mbx ")).expect("a command");
+            mbx.run(&command.split(' ').collect::<Vec<_>>()).await.ok();
+            let now = if hint.contains("alias delete") { "created" } else { "exists" };
+            assert_eq!(run("a@example.com", "ok").await.ok().json()["outcome"], now, "{id}: {hint}");
+        }
+    }
 }
 
 #[tokio::test]
