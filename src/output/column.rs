@@ -24,13 +24,16 @@ pub struct Column {
     is_optional: bool,
     /// The word that goes without saying: a table of one row leaves such a cell out, and a table of many the column.
     usual: Option<&'static str>,
+    /// Whether a narrow terminal may fold a cell between its words: it is text to read. Every other cell is a value to copy,
+    /// which stays whole.
+    pub(super) folds: bool,
     /// The width it begins with in a table whose rows are shown as they happen.
     pub(super) width: usize,
 }
 
 /// Returns a column whose cells are shown as they are, below its key in capitals.
 pub(super) const fn column(key: &'static str) -> Column {
-    Column { key, also: None, head: None, show: text, is_optional: false, usual: None, width: 0 }
+    Column { key, also: None, head: None, show: text, is_optional: false, usual: None, folds: false, width: 0 }
 }
 
 impl Column {
@@ -52,6 +55,10 @@ impl Column {
 
     pub(super) const fn unless(self, usual: &'static str) -> Self {
         Column { usual: Some(usual), ..self }
+    }
+
+    pub(super) const fn folds(self) -> Self {
+        Column { folds: true, ..self }
     }
 
     pub(super) const fn width(self, width: usize) -> Self {

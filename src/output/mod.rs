@@ -175,7 +175,14 @@ impl Out {
         if self.format == Format::Json {
             return self.text(&format!("{}\n", pretty(row)));
         }
-        let mut writer = Writer::new(self, self.columns(shape, Some(row))?);
+        let columns = self.columns(shape, Some(row))?;
+        if self.format == Format::Table
+            && !self.no_headers
+            && let Some(lines) = table::lines_if_too_wide(&columns, row)
+        {
+            return self.text(&lines);
+        }
+        let mut writer = Writer::new(self, columns);
         writer.rows(std::slice::from_ref(row))?;
         writer.end()
     }

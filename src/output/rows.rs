@@ -118,13 +118,13 @@ pub static MAILBOX: Shape = Shape {
         column("quota.limit").also("quota").head("QUOTA").shown(limit),
         column("quota.unlimited"),
         column("quota.used").shown(size),
-        column("aliases"),
+        column("aliases").folds(),
         CREATED_AT,
         column("updated_at").shown(time),
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["address", "provider", "status", "quota.limit", "created_at", "outcome", "password", "password_state"],
 };
@@ -144,7 +144,7 @@ pub static DOMAIN: Shape = Shape {
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &[
         "name",
@@ -166,14 +166,14 @@ pub static ALIAS: Shape = Shape {
         column("local_part"),
         column("domain"),
         column("catch_all"),
-        column("targets"),
+        column("targets").folds(),
         column("provider"),
         column("profile"),
         column("id"),
         column("status"),
         CREATED_AT,
         OUTCOME,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["source", "targets", "provider", "created_at", "outcome"],
 };
@@ -192,7 +192,7 @@ pub static CREDENTIAL: Shape = Shape {
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["name", "id", "scope", "provider", "created_at", "outcome", "password", "password_state"],
 };
@@ -205,7 +205,7 @@ pub static DNS: Shape = Shape {
         column("value"),
         column("priority"),
         column("ttl"),
-        column("note"),
+        column("note").folds(),
         column("domain"),
         column("provider"),
         column("profile"),
@@ -224,18 +224,20 @@ pub static BULK: Shape = Shape {
         column("id"),
         column("status"),
         column("error"),
-        column("message"),
+        column("message").folds(),
         column("provider"),
         column("profile"),
         column("password_state"),
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["outcome", "address", "message"],
 };
 
 /// What is wrong with a file.
-pub static TROUBLE: Shape =
-    Shape { columns: &[column("problem"), column("line"), column("column")], table: &["line", "column", "problem"] };
+pub static TROUBLE: Shape = Shape {
+    columns: &[column("problem").folds(), column("line"), column("column")],
+    table: &["line", "column", "problem"],
+};
 
 /// Bulk runs.
 pub static RUN: Shape = Shape {
@@ -266,10 +268,10 @@ pub static RUN: Shape = Shape {
 pub static MATRIX: Shape = Shape { columns: &MATRIX_COLUMNS, table: &MATRIX_KEYS };
 
 const MATRIX_COLUMNS: [Column; 1 + ProviderId::ALL.len()] = {
-    let mut columns = [column("operation"); 1 + ProviderId::ALL.len()];
+    let mut columns = [column("operation").folds(); 1 + ProviderId::ALL.len()];
     let mut at = 0;
     while at < ProviderId::ALL.len() {
-        columns[at + 1] = column(ProviderId::ALL[at].as_str());
+        columns[at + 1] = column(ProviderId::ALL[at].as_str()).folds();
         at += 1;
     }
     columns
@@ -286,8 +288,10 @@ const MATRIX_KEYS: [&str; MATRIX_COLUMNS.len()] = {
 };
 
 /// What one provider is and can do.
-pub static ABOUT: Shape =
-    Shape { columns: &[column("topic"), column("value"), column("note")], table: &["topic", "value", "note"] };
+pub static ABOUT: Shape = Shape {
+    columns: &[column("topic").folds(), column("value").folds(), column("note").folds()],
+    table: &["topic", "value", "note"],
+};
 
 /// Profiles.
 pub static PROFILE: Shape = Shape {
@@ -304,7 +308,7 @@ pub static PROFILE: Shape = Shape {
 
 /// Configuration values with their origin.
 pub static SETTING: Shape = Shape {
-    columns: &[column("key"), column("value"), column("origin"), column("profile")],
+    columns: &[column("key"), column("value"), column("origin").folds(), column("profile")],
     table: &["profile", "key", "value", "origin"],
 };
 
@@ -316,7 +320,7 @@ pub static VARIABLE: Shape = Shape { columns: &[column("name"), column("value")]
 
 /// Checked profiles.
 pub static CHECK: Shape = Shape {
-    columns: &[column("profile"), column("provider"), column("result"), column("account")],
+    columns: &[column("profile"), column("provider"), column("result").folds(), column("account")],
     table: &["profile", "provider", "result", "account"],
 };
 
