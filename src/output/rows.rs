@@ -85,6 +85,28 @@ impl Row {
         parts.fold(first, |value, part| value.get(part).unwrap_or(&Value::Null))
     }
 
+    /// Returns the cells at these keys alone, in this order; a dot leads into an inner object, here as there.
+    pub(super) fn only(&self, keys: &[String]) -> Row {
+        let mut only = Row::new();
+        for key in keys.iter().map(|key| key.trim()) {
+            let cell = self.at(key).clone();
+            match key.split_once('.') {
+                None => only.set(key, cell),
+                Some((outer, inner)) => {
+                    if let Value::Object(object) = only.entry(outer).or_insert_with(|| Map::new().into()) {
+                        object.insert(inner.to_owned(), cell);
+                    }
+                }
+            }
+        }
+        only
+    }
+
+    /// Returns whether the row is what an update has left.
+    pub(super) fn is_of_an_update(&self) -> bool {
+        self.get("outcome").is_some_and(|outcome| outcome == "updated" || outcome == "unchanged")
+    }
+
     /// Returns whether the row is what came of a change, rather than a thing that was read or made.
     pub(super) fn is_of_a_change(&self) -> bool {
         self.get("outcome").is_some_and(|outcome| !outcome.is_null() && outcome != "created")
@@ -112,9 +134,9 @@ pub static MAILBOX: Shape = Shape {
         column("profile"),
         column("id"),
         column("status"),
-        column("first_name"),
-        column("last_name"),
-        column("admin"),
+        column("first_name").of_updates(),
+        column("last_name").of_updates(),
+        column("admin").of_updates(),
         column("quota.limit").also("quota").head("QUOTA").shown(limit),
         column("quota.unlimited"),
         column("quota.used").shown(size),
@@ -126,7 +148,19 @@ pub static MAILBOX: Shape = Shape {
         PASSWORD_STATE,
         column("notes").folds(),
     ],
-    table: &["address", "provider", "status", "quota.limit", "created_at", "outcome", "password", "password_state"],
+    table: &[
+        "address",
+        "provider",
+        "status",
+        "first_name",
+        "last_name",
+        "admin",
+        "quota.limit",
+        "created_at",
+        "outcome",
+        "password",
+        "password_state",
+    ],
 };
 
 /// Domains.
@@ -474,8 +508,10 @@ pub fn dns(item: &DnsRecord, domain: &DomainName, source: &Source) -> Row {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::model::Status;
+    use crate::model::{Quota, Status};
 
     #[test]
     fn every_column_has_its_cell_and_every_cell_its_column() {
@@ -503,6 +539,37 @@ mod tests {
         for shape in [&CREDENTIAL, &DNS, &BULK, &TROUBLE, &RUN, &MATRIX, &ABOUT, &PROFILE, &SETTING, &CHECK] {
             assert!(shape.table.iter().all(|key| shape.columns.iter().any(|column| column.key == *key)), "{shape:?}");
         }
+    }
+
+    #[test]
+    fn some_keys_of_a_row_stand_in_the_order_of_their_names() {
+        let row =
+            row([("a", json!(1)), ("quota", json!({ "limit": 5, "used": 3, "unlimited": false })), ("b", json!(2))]);
+        for (keys, expected) in [
+            (&["b", " a"][..], r#"{"b":2,"a":1}"#),
+            (&["quota.used", "a", "quota.limit"], r#"{"quota":{"used":3,"limit":5},"a":1}"#),
+            (&["quota", "quota.limit"], r#"{"quota":{"limit":5,"used":3,"unlimited":false}}"#),
+            (&["absent", "a.b", "absent.c"], r#"{"absent":null,"a":{"b":null}}"#),
+        ] {
+            let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+            assert_eq!(value(&row.only(&keys)).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_shows_what_was_changed() {
+        let source = Source { provider: ProviderId::Mailinabox, profile: "test".to_owned() };
+        let mut item = Mailbox::at("ada@example.com".parse().expect("an address"));
+        item.admin = Some(false);
+        item.quota = Some(Quota { limit: None, unlimited: true, used: None });
+        let shown = |outcome| {
+            let columns = MAILBOX.of_table(Some(&mailbox(&item, &source, outcome)));
+            columns.iter().map(|column| column.key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(Some(Outcome::Updated)), "address provider admin quota.limit outcome");
+        assert_eq!(shown(Some(Outcome::Exists)), "address provider quota.limit outcome");
+        assert_eq!(shown(Some(Outcome::Created)), "address provider status quota.limit created_at");
+        assert_eq!(shown(None), "address provider status quota.limit created_at");
     }
 
     #[test]
