@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -22,7 +23,7 @@ use tower_service::Service;
 use super::dialect::{base_path, new_account, router};
 use super::fault::{Acts, Answer, Fault};
 use super::mailinabox::BOX_USER;
-use super::store::{Account, KEY, Store};
+use super::store::{KEY, Store};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
@@ -154,7 +155,15 @@ impl Sandbox {
 
     /// Lets an hour pass at a provider, and its clock run as ours does from then on.
     pub fn run_clock(&self, provider: ProviderId) {
-        self.shared.store.with(provider, Account::run_clock);
+        self.shared.store.with(provider, |account| account.run_clock(account.now() + 60 * 60));
+    }
+
+    /// Lets the clocks of all providers show our time, and run as ours does.
+    pub fn show_our_time(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        for provider in ProviderId::ALL {
+            self.shared.store.with(provider, |account| account.run_clock(now));
+        }
     }
 
     /// Returns the requests received so far, and forgets them. Only [`Sandbox::start`] keeps any.

@@ -38,9 +38,10 @@ pub(super) struct Account {
     /// How many listings do not show a new mailbox yet.
     #[serde(skip)]
     pub(super) lag: u64,
-    /// Since when its clock runs as ours does; `None`: a request that may change something takes a minute.
+    /// The time that its clock had when it began to run as ours does, and since when it runs; `None`: a request that may
+    /// change something takes a minute.
     #[serde(skip)]
-    running: Option<Instant>,
+    running: Option<(u64, Instant)>,
 }
 
 /// A domain.
@@ -161,13 +162,15 @@ impl Account {
 
     /// Returns the sandbox's time in seconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        START + self.ticks * 60 + self.running.map_or(0, |since| since.elapsed().as_secs())
+        match self.running {
+            Some((began, since)) => began + since.elapsed().as_secs(),
+            None => START + self.ticks * 60,
+        }
     }
 
-    /// Lets an hour pass, and the clock run as ours does from then on.
-    pub(super) fn run_clock(&mut self) {
-        self.ticks += 60;
-        self.running = Some(Instant::now());
+    /// Sets the clock, and lets it run as ours does from then on.
+    pub(super) fn run_clock(&mut self, time: u64) {
+        self.running = Some((time, Instant::now()));
     }
 
     pub(super) fn domain(&self, name: &str) -> Option<&Domain> {
