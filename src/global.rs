@@ -24,7 +24,7 @@ pub(crate) struct Global {
     /// The output format: table, json, jsonl, csv or value [env: MBX_OUTPUT] [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true, value_parser = ["table", "json", "jsonl", "csv", "value"])]
     pub(crate) output: Option<String>,
-    /// The columns to show, separated by commas
+    /// The columns to show, separated by commas; in JSON, the keys
     #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
     pub(crate) columns: Option<Vec<String>>,
     /// Hide the heading of tables and CSV

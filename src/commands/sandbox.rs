@@ -19,14 +19,25 @@ pub(crate) enum Verb {
         /// The port to listen on; 0 takes a free one
         #[arg(long, default_value_t = 8025)]
         port: u16,
+        /// The time at the providers
+        #[arg(long, value_enum, default_value_t = Clock::Fixed)]
+        clock: Clock,
     },
     /// Delete everything in the sandbox that --sandbox uses
     Reset,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Clock {
+    /// Begins in January 2026, and a minute passes with every change, so that results can be compared
+    Fixed,
+    /// The time of this machine
+    Now,
+}
+
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     match verb {
-        Verb::Serve { port } => serve(app, port).await,
+        Verb::Serve { port, clock } => serve(app, port, clock).await,
         Verb::Reset => {
             let file = app.sandbox_file()?;
             if let Err(error) = fs::remove_file(&file)
@@ -40,8 +51,11 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     }
 }
 
-async fn serve(app: &App, port: u16) -> Result<()> {
+async fn serve(app: &App, port: u16, clock: Clock) -> Result<()> {
     let sandbox = Sandbox::start_on(port, None).await?;
+    if clock == Clock::Now {
+        sandbox.show_our_time();
+    }
     let exports = sandbox_exports(|provider| sandbox.base_url(provider));
     let lines: String = exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
     let as_row = |(name, value)| rows::row([("name", json!(name)), ("value", json!(value))]);

@@ -24,13 +24,28 @@ pub struct Column {
     is_optional: bool,
     /// The word that goes without saying: a table of one row leaves such a cell out, and a table of many the column.
     usual: Option<&'static str>,
+    /// Whether a table shows it only after an update, and there only what is known.
+    of_updates: bool,
+    /// Whether a narrow terminal may fold a cell between its words: it is text to read. Every other cell is a value to copy,
+    /// which stays whole.
+    pub(super) folds: bool,
     /// The width it begins with in a table whose rows are shown as they happen.
     pub(super) width: usize,
 }
 
 /// Returns a column whose cells are shown as they are, below its key in capitals.
 pub(super) const fn column(key: &'static str) -> Column {
-    Column { key, also: None, head: None, show: text, is_optional: false, usual: None, width: 0 }
+    Column {
+        key,
+        also: None,
+        head: None,
+        show: text,
+        is_optional: false,
+        usual: None,
+        of_updates: false,
+        folds: false,
+        width: 0,
+    }
 }
 
 impl Column {
@@ -54,6 +69,14 @@ impl Column {
         Column { usual: Some(usual), ..self }
     }
 
+    pub(super) const fn of_updates(self) -> Self {
+        Column { of_updates: true, ..self }
+    }
+
+    pub(super) const fn folds(self) -> Self {
+        Column { folds: true, ..self }
+    }
+
     pub(super) const fn width(self, width: usize) -> Self {
         Column { width, ..self }
     }
@@ -75,13 +98,13 @@ impl Column {
 
     /// Returns whether a table shows the column without being asked to, of one row or of a list.
     fn is_in_table(&self, one: Option<&Row>) -> bool {
-        let stays_out = self.is_optional || self.usual.is_some();
-        match one.map(|row| (row, self.of(row))) {
-            None => !stays_out,
+        let stays_out = self.is_optional || self.usual.is_some() || self.of_updates;
+        let Some(row) = one else { return !stays_out };
+        if self.show(row) == NOTHING {
             // The answer to a change often says little of the thing itself.
-            Some((row, Value::Null)) => !stays_out && !row.is_of_a_change(),
-            Some((_, cell)) => self.usual.is_none_or(|usual| cell != usual),
+            return !stays_out && !row.is_of_a_change();
         }
+        self.usual.is_none_or(|usual| self.of(row) != usual) && (!self.of_updates || row.is_of_an_update())
     }
 
     /// Returns whether CSV has the column without being asked to.

@@ -49,8 +49,12 @@ impl<'a> Writer<'a> {
             }
             Format::Json => {
                 for (row, number) in rows.iter().map(rows::record).zip(self.shown..) {
-                    self.element(&row, number)?;
+                    self.element(&self.out.object(row), number)?;
                 }
+            }
+            Format::Jsonl if self.out.columns.is_some() => {
+                let objects: Vec<_> = rows.iter().map(|row| self.out.object(rows::record(row))).collect();
+                self.sink.json(&objects)?;
             }
             Format::Jsonl => self.sink.json(rows)?,
             Format::Csv => self.sink.csv(&self.columns, rows)?,

@@ -75,7 +75,7 @@ impl Format {
 pub struct Out {
     /// The format.
     pub format: Format,
-    /// The columns asked for.
+    /// The columns asked for, which are the keys of JSON.
     pub columns: Option<Vec<String>>,
     /// Whether table and CSV have no heading.
     pub no_headers: bool,
@@ -172,10 +172,17 @@ impl Out {
     }
 
     fn show_one(&self, shape: &Shape, row: &Row) -> Result<()> {
+        let columns = self.columns(shape, Some(row))?;
         if self.format == Format::Json {
-            return self.text(&format!("{}\n", pretty(row)));
+            return self.text(&format!("{}\n", pretty(&self.object(row.clone()))));
         }
-        let mut writer = Writer::new(self, self.columns(shape, Some(row))?);
+        if self.format == Format::Table
+            && !self.no_headers
+            && let Some(lines) = table::lines_if_too_wide(&columns, row)
+        {
+            return self.text(&lines);
+        }
+        let mut writer = Writer::new(self, columns);
         writer.rows(std::slice::from_ref(row))?;
         writer.end()
     }
@@ -253,6 +260,14 @@ impl Out {
 
     fn note_cut(&self, shown: impl std::fmt::Display) {
         self.note(&format!("there are more; --limit {shown} cut the list here"));
+    }
+
+    /// Returns the JSON object of a row: all of it, or the keys asked for.
+    fn object(&self, row: Row) -> Row {
+        match &self.columns {
+            Some(keys) => row.only(keys),
+            None => row,
+        }
     }
 
     /// Returns the columns to show: those asked for, or the usual ones of the format.

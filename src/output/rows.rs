@@ -85,6 +85,28 @@ impl Row {
         parts.fold(first, |value, part| value.get(part).unwrap_or(&Value::Null))
     }
 
+    /// Returns the cells at these keys alone, in this order; a dot leads into an inner object, here as there.
+    pub(super) fn only(&self, keys: &[String]) -> Row {
+        let mut only = Row::new();
+        for key in keys.iter().map(|key| key.trim()) {
+            let cell = self.at(key).clone();
+            match key.split_once('.') {
+                None => only.set(key, cell),
+                Some((outer, inner)) => {
+                    if let Value::Object(object) = only.entry(outer).or_insert_with(|| Map::new().into()) {
+                        object.insert(inner.to_owned(), cell);
+                    }
+                }
+            }
+        }
+        only
+    }
+
+    /// Returns whether the row is what an update has left.
+    pub(super) fn is_of_an_update(&self) -> bool {
+        self.get("outcome").is_some_and(|outcome| outcome == "updated" || outcome == "unchanged")
+    }
+
     /// Returns whether the row is what came of a change, rather than a thing that was read or made.
     pub(super) fn is_of_a_change(&self) -> bool {
         self.get("outcome").is_some_and(|outcome| !outcome.is_null() && outcome != "created")
@@ -112,21 +134,33 @@ pub static MAILBOX: Shape = Shape {
         column("profile"),
         column("id"),
         column("status"),
-        column("first_name"),
-        column("last_name"),
-        column("admin"),
+        column("first_name").of_updates(),
+        column("last_name").of_updates(),
+        column("admin").of_updates(),
         column("quota.limit").also("quota").head("QUOTA").shown(limit),
         column("quota.unlimited"),
         column("quota.used").shown(size),
-        column("aliases"),
+        column("aliases").folds(),
         CREATED_AT,
         column("updated_at").shown(time),
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
-    table: &["address", "provider", "status", "quota.limit", "created_at", "outcome", "password", "password_state"],
+    table: &[
+        "address",
+        "provider",
+        "status",
+        "first_name",
+        "last_name",
+        "admin",
+        "quota.limit",
+        "created_at",
+        "outcome",
+        "password",
+        "password_state",
+    ],
 };
 
 /// Domains.
@@ -144,7 +178,7 @@ pub static DOMAIN: Shape = Shape {
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &[
         "name",
@@ -166,14 +200,14 @@ pub static ALIAS: Shape = Shape {
         column("local_part"),
         column("domain"),
         column("catch_all"),
-        column("targets"),
+        column("targets").folds(),
         column("provider"),
         column("profile"),
         column("id"),
         column("status"),
         CREATED_AT,
         OUTCOME,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["source", "targets", "provider", "created_at", "outcome"],
 };
@@ -192,7 +226,7 @@ pub static CREDENTIAL: Shape = Shape {
         OUTCOME,
         PASSWORD,
         PASSWORD_STATE,
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["name", "id", "scope", "provider", "created_at", "outcome", "password", "password_state"],
 };
@@ -205,7 +239,7 @@ pub static DNS: Shape = Shape {
         column("value"),
         column("priority"),
         column("ttl"),
-        column("note"),
+        column("note").folds(),
         column("domain"),
         column("provider"),
         column("profile"),
@@ -224,18 +258,20 @@ pub static BULK: Shape = Shape {
         column("id"),
         column("status"),
         column("error"),
-        column("message"),
+        column("message").folds(),
         column("provider"),
         column("profile"),
         column("password_state"),
-        column("notes"),
+        column("notes").folds(),
     ],
     table: &["outcome", "address", "message"],
 };
 
 /// What is wrong with a file.
-pub static TROUBLE: Shape =
-    Shape { columns: &[column("problem"), column("line"), column("column")], table: &["line", "column", "problem"] };
+pub static TROUBLE: Shape = Shape {
+    columns: &[column("problem").folds(), column("line"), column("column")],
+    table: &["line", "column", "problem"],
+};
 
 /// Bulk runs.
 pub static RUN: Shape = Shape {
@@ -266,10 +302,10 @@ pub static RUN: Shape = Shape {
 pub static MATRIX: Shape = Shape { columns: &MATRIX_COLUMNS, table: &MATRIX_KEYS };
 
 const MATRIX_COLUMNS: [Column; 1 + ProviderId::ALL.len()] = {
-    let mut columns = [column("operation"); 1 + ProviderId::ALL.len()];
+    let mut columns = [column("operation").folds(); 1 + ProviderId::ALL.len()];
     let mut at = 0;
     while at < ProviderId::ALL.len() {
-        columns[at + 1] = column(ProviderId::ALL[at].as_str());
+        columns[at + 1] = column(ProviderId::ALL[at].as_str()).folds();
         at += 1;
     }
     columns
@@ -286,8 +322,10 @@ const MATRIX_KEYS: [&str; MATRIX_COLUMNS.len()] = {
 };
 
 /// What one provider is and can do.
-pub static ABOUT: Shape =
-    Shape { columns: &[column("topic"), column("value"), column("note")], table: &["topic", "value", "note"] };
+pub static ABOUT: Shape = Shape {
+    columns: &[column("topic").folds(), column("value").folds(), column("note").folds()],
+    table: &["topic", "value", "note"],
+};
 
 /// Profiles.
 pub static PROFILE: Shape = Shape {
@@ -304,7 +342,7 @@ pub static PROFILE: Shape = Shape {
 
 /// Configuration values with their origin.
 pub static SETTING: Shape = Shape {
-    columns: &[column("key"), column("value"), column("origin"), column("profile")],
+    columns: &[column("key"), column("value"), column("origin").folds(), column("profile")],
     table: &["profile", "key", "value", "origin"],
 };
 
@@ -316,7 +354,7 @@ pub static VARIABLE: Shape = Shape { columns: &[column("name"), column("value")]
 
 /// Checked profiles.
 pub static CHECK: Shape = Shape {
-    columns: &[column("profile"), column("provider"), column("result"), column("account")],
+    columns: &[column("profile"), column("provider"), column("result").folds(), column("account")],
     table: &["profile", "provider", "result", "account"],
 };
 
@@ -470,8 +508,10 @@ pub fn dns(item: &DnsRecord, domain: &DomainName, source: &Source) -> Row {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::model::Status;
+    use crate::model::{Quota, Status};
 
     #[test]
     fn every_column_has_its_cell_and_every_cell_its_column() {
@@ -499,6 +539,37 @@ mod tests {
         for shape in [&CREDENTIAL, &DNS, &BULK, &TROUBLE, &RUN, &MATRIX, &ABOUT, &PROFILE, &SETTING, &CHECK] {
             assert!(shape.table.iter().all(|key| shape.columns.iter().any(|column| column.key == *key)), "{shape:?}");
         }
+    }
+
+    #[test]
+    fn some_keys_of_a_row_stand_in_the_order_of_their_names() {
+        let row =
+            row([("a", json!(1)), ("quota", json!({ "limit": 5, "used": 3, "unlimited": false })), ("b", json!(2))]);
+        for (keys, expected) in [
+            (&["b", " a"][..], r#"{"b":2,"a":1}"#),
+            (&["quota.used", "a", "quota.limit"], r#"{"quota":{"used":3,"limit":5},"a":1}"#),
+            (&["quota", "quota.limit"], r#"{"quota":{"limit":5,"used":3,"unlimited":false}}"#),
+            (&["absent", "a.b", "absent.c"], r#"{"absent":null,"a":{"b":null}}"#),
+        ] {
+            let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+            assert_eq!(value(&row.only(&keys)).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_shows_what_was_changed() {
+        let source = Source { provider: ProviderId::Mailinabox, profile: "test".to_owned() };
+        let mut item = Mailbox::at("ada@example.com".parse().expect("an address"));
+        item.admin = Some(false);
+        item.quota = Some(Quota { limit: None, unlimited: true, used: None });
+        let shown = |outcome| {
+            let columns = MAILBOX.of_table(Some(&mailbox(&item, &source, outcome)));
+            columns.iter().map(|column| column.key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(Some(Outcome::Updated)), "address provider admin quota.limit outcome");
+        assert_eq!(shown(Some(Outcome::Exists)), "address provider quota.limit outcome");
+        assert_eq!(shown(Some(Outcome::Created)), "address provider status quota.limit created_at");
+        assert_eq!(shown(None), "address provider status quota.limit created_at");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! It checks credentials, content types and fields, keeps the documented limits, pages in small pages, and answers in
 //! the documented ways, the awkward ones included. Ids count up from fixed seeds; its clock starts at a fixed minute,
 //! moves on by one with every request that may change something, and is shown in the `Date` header. Tests can let it
-//! run as ours does, and let a provider take the same address twice.
+//! run, and let a provider take the same address twice; `mbx sandbox serve --clock now` shows our own time.
 //!
 //! Where it is known to answer otherwise than a provider, `docs/providers/` says so.
 

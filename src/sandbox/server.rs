@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,7 +23,7 @@ use tower_service::Service;
 use super::dialect::{base_path, new_account, router};
 use super::fault::{Acts, Answer, Fault};
 use super::mailinabox::BOX_USER;
-use super::store::{Account, IN_READ, KEY, Store};
+use super::store::{IN_READ, KEY, Store};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
@@ -160,7 +160,15 @@ impl Sandbox {
 
     /// Lets an hour pass at a provider, and its clock run as ours does from then on.
     pub fn run_clock(&self, provider: ProviderId) {
-        self.shared.store.with(provider, Account::run_clock);
+        self.shared.store.with(provider, |account| account.run_clock(account.now() + 60 * 60));
+    }
+
+    /// Lets the clocks of all providers show our time, and run as ours does.
+    pub fn show_our_time(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        for provider in ProviderId::ALL {
+            self.shared.store.with(provider, |account| account.run_clock(now));
+        }
     }
 
     /// Returns the requests received so far, and forgets them. Only [`Sandbox::start`] keeps any.

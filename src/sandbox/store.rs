@@ -46,9 +46,10 @@ pub(super) struct Account {
     /// How late reads show a new mailbox; a request that changes something knows it at once.
     #[serde(skip)]
     pub(super) late: Option<Duration>,
-    /// Since when its clock runs as ours does; `None`: a request that may change something takes a minute.
+    /// The time that its clock had when it began to run as ours does, and since when it runs; `None`: a request that may
+    /// change something takes a minute.
     #[serde(skip)]
-    running: Option<Instant>,
+    running: Option<(u64, Instant)>,
 }
 
 /// A domain.
@@ -173,13 +174,15 @@ impl Account {
 
     /// Returns the sandbox's time in seconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        START + self.ticks * 60 + self.running.map_or(0, |since| since.elapsed().as_secs())
+        match self.running {
+            Some((began, since)) => began + since.elapsed().as_secs(),
+            None => START + self.ticks * 60,
+        }
     }
 
-    /// Lets an hour pass, and the clock run as ours does from then on.
-    pub(super) fn run_clock(&mut self) {
-        self.ticks += 60;
-        self.running = Some(Instant::now());
+    /// Sets the clock, and lets it run as ours does from then on.
+    pub(super) fn run_clock(&mut self, time: u64) {
+        self.running = Some((time, Instant::now()));
     }
 
     pub(super) fn domain(&self, name: &str) -> Option<&Domain> {

@@ -4,6 +4,7 @@
 mod bulk;
 mod cases;
 mod cli;
+mod columns;
 mod commands;
 mod conformance;
 mod contract;

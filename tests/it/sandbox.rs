@@ -2,6 +2,7 @@
 //! that were seen at a running Mail-in-a-Box v75 or that a vendor's document demands.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::time::Duration;
 
 use mbx::http::Method;
@@ -9,6 +10,7 @@ use mbx::provider::ProviderId;
 use mbx::sandbox::{BOX_USER, KEY, Sandbox};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use totp_rs::{Builder, Secret};
 
 use crate::program::Mbx;
@@ -653,5 +655,39 @@ async fn a_signal_ends_the_wait_for_the_state() {
         tokio::process::Command::new("kill").args(["-s", signal, &id]).status().await.expect("the signal is sent");
         let ended = tokio::time::timeout(Duration::from_secs(20), child.wait()).await.expect("it ends");
         assert_eq!(ended.expect("it ends").code(), Some(code));
+    }
+}
+
+#[tokio::test]
+async fn a_served_sandbox_has_a_fixed_time_or_ours() {
+    for (clock, is_ours) in [(&["--clock", "now"][..], true), (&[], false)] {
+        let mut mbx = Mbx::new();
+        let line = [&["sandbox", "serve", "--port", "0", "-q", "-o", "json"][..], clock].concat();
+        let mut serving = mbx.command(&line).stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut stdout = BufReader::new(serving.stdout.take().expect("a pipe")).lines();
+        let mut printed = String::new();
+        while let Some(line) = stdout.next_line().await.expect("it is text") {
+            printed.push_str(&line);
+            if line == "]" {
+                break;
+            }
+        }
+        let variables: Value = serde_json::from_str(&printed).expect("it is JSON");
+        for variable in variables.as_array().expect("an array") {
+            mbx.set(variable["name"].as_str().expect("a name"), variable["value"].as_str().expect("a value"));
+        }
+        for id in ProviderId::ALL {
+            let mut line = vec!["create", "ada@example.com", "-p", id.as_str(), "-o", "json"];
+            let has_names = !matches!(id, ProviderId::Emboux | ProviderId::Mailinabox);
+            let takes_password = !matches!(id, ProviderId::Hybridbox | ProviderId::Litemail);
+            line.extend(["--first-name", "Ada", "--last-name", "Byron"].iter().filter(|_| has_names));
+            line.extend(["--password-stdin"].iter().filter(|_| takes_password));
+            let made = mbx.run_with_input(&line, GOOD).await.ok().json();
+            assert_eq!(made["outcome"], "created", "{made}");
+            // Some providers do not say when a mailbox was made.
+            if let Some(created) = made["created_at"].as_str() {
+                assert_eq!(!created.starts_with("2026-01-05T"), is_ours, "{made}");
+            }
+        }
     }
 }

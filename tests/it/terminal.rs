@@ -175,6 +175,41 @@ fn a_table_fits_the_terminal_and_is_whole_in_a_pipe() {
     assert!(shown.contains("lists the domain's mailboxes and picks one, then reads its quota"), "{shown}");
 }
 
+#[test]
+fn a_value_to_copy_is_whole_in_a_narrow_terminal() {
+    with_sandbox(|sandbox, mbx| {
+        let address = "somebody.with.a.rather.long.name@full.example";
+        let narrow = |line: &str| {
+            let mut terminal = at_a_terminal(&mbx, &format!("cd; stty cols 80 rows 24; {line}"));
+            terminal.exp_string("exit=0").expect("it ends").replace('\r', "")
+        };
+        // One thing that is wider than the terminal has a line for each of its values.
+        narrow("mbx delete one@full.example --yes");
+        let shown = narrow(&format!("mbx create {address} --generate-password --show-password"));
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines[0], format!("address: {address}"), "{shown}");
+        let password = lines.iter().find_map(|line| line.strip_prefix("password: ")).expect("it is shown");
+        assert!(sandbox.password_is(ProviderId::Emboux, address, password), "{shown}");
+        let shown = narrow(&format!("mbx get {address}"));
+        assert!(shown.starts_with(&format!("address: {address}\nprovider: emboux\n")), "{shown}");
+        let shown = narrow("mbx get two@full.example");
+        assert!(shown.starts_with("ADDRESS "), "{shown}");
+        // A list stays a table, and what does not fit is left to the terminal to continue on its next line.
+        let shown = narrow("mbx domain dns example.com -p qboxmail");
+        let (key, name) = ("v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCB", "qboxmail._domainkey.example.com");
+        assert!(shown.lines().any(|line| line.starts_with(name) && line.ends_with(key)), "{shown}");
+        mbx.file("rows/of/people/with/a/rather/long/name.csv", &format!("address\n{address}\n"));
+        narrow("mbx bulk delete rows/of/people/with/a/rather/long/name.csv --yes");
+        let shown = narrow("mbx bulk list");
+        let run = narrow("mbx bulk list -o value");
+        let row = shown.lines().find(|line| line.starts_with(run.trim_end())).expect("it is listed");
+        assert!(row.contains("rows/of/people/with/a/rather/long/name.csv"), "{shown}");
+        let shown = narrow("mbx provider list");
+        let widest = shown.lines().map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|width| width <= 80) && shown.contains("unverified"), "{shown}");
+    });
+}
+
 /// Returns the lines that a terminal shows at the end of what was written to it.
 fn screen(written: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
