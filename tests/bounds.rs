@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,19 +42,25 @@ fn list_bomb() -> Vec<u8> {
     zip.finish().expect("memory takes all")
 }
 
-/// Starts a server that answers with a gibibyte of blanks after `first` and says so beforehand; returns where it listens.
-fn serve_a_gibibyte(first: &'static str) -> String {
+/// Starts a server that reads a request from each connection and answers it; returns where it listens.
+fn serve(answer: impl Fn(&mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.read(&mut [0; 4096]);
-            let _ =
-                stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{first}", 1 << 30).as_bytes());
-            while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+            answer(&mut stream);
         }
     });
     base_url
+}
+
+/// Starts a server that answers with a gibibyte of blanks after `first` and says so beforehand; returns where it listens.
+fn serve_a_gibibyte(first: &'static str) -> String {
+    serve(move |stream| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{first}", 1 << 30);
+        while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+    })
 }
 
 /// Starts a sandbox that answers everything with this.
@@ -66,11 +72,15 @@ async fn sandbox(answer: Answer) -> Sandbox {
     sandbox
 }
 
-/// Returns the most memory this process has held so far, in bytes.
+/// Returns the most memory a process has held so far, in bytes; `None` when it has ended.
+fn peak_of(process: &str) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? << 10)
+}
+
 fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    peak_of("self").expect("this is Linux")
 }
 
 #[tokio::test]
@@ -143,29 +153,23 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
 
 /// Starts a server whose account has so many mailboxes, or whose list breaks off after them; returns where it listens.
 fn serve_mailboxes(count: usize, breaks_off: bool) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4096]);
-            let mut out = std::io::BufWriter::new(&mut stream);
-            let _ = write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
-            let mut chunk = |text: &str| write!(out, "{:x}\r\n{text}\r\n", text.len()).is_ok();
-            for id in 1..=count {
-                let mark = if id == 1 { "[" } else { "," };
-                let item = format!(
-                    r#"{mark}{{"id":{id},"email":"user{id:07}@example.com","domain_id":1,"created_at":"2026-01-05T09:00:00"}}"#
-                );
-                if !chunk(&item) {
-                    break;
-                }
-            }
-            if !breaks_off {
-                let _ = chunk("]") && chunk("");
+    serve(move |stream| {
+        let mut out = std::io::BufWriter::new(stream);
+        let _ = write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+        let mut chunk = |text: &str| write!(out, "{:x}\r\n{text}\r\n", text.len()).is_ok();
+        for id in 1..=count {
+            let mark = if id == 1 { "[" } else { "," };
+            let item = format!(
+                r#"{mark}{{"id":{id},"email":"user{id:07}@example.com","domain_id":1,"created_at":"2026-01-05T09:00:00"}}"#
+            );
+            if !chunk(&item) {
+                break;
             }
         }
-    });
-    base_url
+        if !breaks_off {
+            let _ = chunk("]") && chunk("");
+        }
+    })
 }
 
 /// Runs a list with the real program; returns its exit code, its output, what it says, and the most memory it held.
@@ -182,14 +186,11 @@ fn list(base_url: &str, format: &str) -> (Option<i32>, String, String, usize) {
         .spawn()
         .expect("it runs");
     let (mut stdout, mut text, mut most) = (child.stdout.take().expect("a pipe"), Vec::new(), 0);
-    let status = format!("/proc/{}/status", child.id());
+    let process = child.id().to_string();
     let mut piece = vec![0; 1 << 20];
     while let Ok(read @ 1..) = stdout.read(&mut piece) {
         text.extend_from_slice(&piece[..read]);
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
-        let held =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        most = most.max(held.unwrap_or(0) << 10);
+        most = most.max(peak_of(&process).unwrap_or(0));
     }
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8(output.stderr).expect("it is text");
