@@ -22,5 +22,6 @@ mod shards;
 mod support;
 mod terminal;
 mod tricks;
+mod truth;
 mod verbs;
 mod wire;
