@@ -621,7 +621,7 @@ impl Case {
                 self.look_again(Why::NotShown)
             }
             Doubt::None | Doubt::Lost if is_long_ago => self.send_again(Why::NotShown),
-            Doubt::Exists if is_long_ago && self.looks >= self.rules.looks => {
+            Doubt::Exists if is_newer || (is_long_ago && self.looks >= self.rules.looks) => {
                 self.finish(Outcome::Failed, Why::HeldOtherwise)
             }
             _ => self.look_again(Why::NotShown),
