@@ -8,7 +8,9 @@
 //! | Error | what went wrong, what it did there, which exit code that is | [`error`] |
 //! | Provider | the trait every mail host implements | [`provider`] |
 //! | Spec | what a provider is and can do, as static data | [`provider::Spec`], filled in by each adapter |
-//! | Checked | the one decorator: refuses what the spec rules out, looks after a lost answer | [`provider::Checked`] |
+//! | Checked | the one decorator: refuses what the spec rules out, completes errors, drives single requests | [`provider::Checked`] |
+//! | Case | the life of one request: whose a mailbox is, what its absence proves, what comes next | [`provider::case`] |
+//! | verdict | which request is sent again by the sender, and what a failed one did | `http::verdict` |
 //! | Http | the one sender: dry run, repeat, pace, trace, sign, time limits, bounded bodies | [`http`] |
 //! | adapter | one file per mail host: wire types, calls, mapping | [`adapters`] |
 //! | Profile | a provider, an account, and where its secret comes from | [`config`] |
