@@ -241,8 +241,8 @@ impl App {
         Ok(self.sandbox.as_ref().expect("it was just started").base_url(provider))
     }
 
-    /// Shows in the sandbox which of these operations are off for a real account; with a real account somebody has
-    /// allowed them in so many words.
+    /// Says in the sandbox which of these operations use undocumented routes. With a real account the profile has allowed
+    /// them, so that nothing is left to say.
     pub(crate) fn note_unverified(&self, opened: &Opened, ops: impl IntoIterator<Item = Op>) {
         let spec = opened.provider.spec();
         let mut shown = Vec::new();
@@ -253,7 +253,7 @@ impl App {
             {
                 let title = spec.title;
                 self.out.note_for_people(&format!(
-                    "off for a real {title} account unless `allow_unverified` is set: {why}"
+                    "undocumented route; real {title} accounts need allow_unverified = true: {why}"
                 ));
                 shown.push(why);
             }

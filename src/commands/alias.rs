@@ -26,10 +26,10 @@ pub(crate) struct CreateArgs {
     /// The alias's address, or `@example.com` for the catch-all
     #[arg(value_parser = parse::source)]
     source: AliasSource,
-    /// Where its mail goes
+    /// The addresses that its mail goes to
     #[arg(required = true, value_name = "TARGET", value_parser = parse::address)]
     targets: Vec<Address>,
-    /// What to do when it exists already: fail, or ok when it has the same targets
+    /// What to do when the alias already exists: fail, or ok if it has the same targets
     #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse::fail_or_ok())]
     if_exists: OnExisting,
 }
@@ -46,7 +46,7 @@ pub(crate) struct DeleteArgs {
     /// The alias's address, or `@example.com` for the catch-all
     #[arg(value_parser = parse::source)]
     source: AliasSource,
-    /// What to do when it is not there
+    /// What to do when the alias does not exist
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
 }
@@ -78,7 +78,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     if let Some(found) = found.filter(|found| !found.has_targets_of(&new)) {
         settled.result = Err(other_targets(opened, &found));
     }
-    report(app, &rows::ALIAS, settled, None, row_of(opened, &new), |made| row_of(opened, &made))
+    report(app, &rows::ALIAS, settled, None, row_of(opened, &new), |alias| row_of(opened, &alias))
 }
 
 /// Returns the conflict with an alias that delivers elsewhere, whatever `--if-exists` says: it is not the one that was

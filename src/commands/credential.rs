@@ -24,7 +24,7 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// A name for it
+    /// A name for the credential
     name: String,
     /// The domain it opens; without one, the workspace or account of the profile
     #[arg(long, value_name = "NAME", value_parser = parse::domain)]
@@ -37,7 +37,7 @@ pub(crate) struct CreateArgs {
 pub(crate) struct DeleteArgs {
     /// Its id, as `mbx credential list` shows it
     id: String,
-    /// What to do when it is not there
+    /// What to do when the credential does not exist
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
 }
@@ -77,8 +77,8 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
         .result
         .map(|(outcome, done)| (outcome, done.note(format!("this password opens every mailbox of {opens}"))));
     let bare = bare_row(opened, &new.name, None);
-    report(app, &rows::CREDENTIAL, settled, Some(&password), bare, |made| {
-        rows::credential(&made, &opened.source(), None)
+    report(app, &rows::CREDENTIAL, settled, Some(&password), bare, |credential| {
+        rows::credential(&credential, &opened.source(), None)
     })
 }
 

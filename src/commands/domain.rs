@@ -24,13 +24,13 @@ pub(crate) enum Verb {
     Get(NameArg),
     /// Have the provider check ownership or DNS
     Verify(VerifyArgs),
-    /// Show the DNS records the domain's mail needs
+    /// Show the DNS records that the domain's mail needs
     Dns(NameArg),
     /// Switch a domain off, keeping its mailboxes
     Suspend(NameArg),
     /// Switch a suspended domain on again
     Resume(NameArg),
-    /// Delete a domain with all that the provider deletes with it
+    /// Delete a domain and everything that the provider deletes with it
     Delete(DeleteArgs),
 }
 
@@ -60,10 +60,10 @@ pub(crate) struct CreateArgs {
     /// Where mail for unknown local parts goes (Qboxmail)
     #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
     catch_all: Option<Address>,
-    /// What to do when it exists already
+    /// What to do when the domain already exists
     #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = parse::fail_or_ok())]
     if_exists: OnExisting,
-    /// The postmaster mailbox that Qboxmail makes with the domain needs a password
+    /// The password of the postmaster mailbox that Qboxmail creates with the domain
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     name: NameArg,
-    /// What to do when it is not there
+    /// What to do when the domain does not exist
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
 }
@@ -138,7 +138,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     let look = || provider.get_domain(&new.name);
     let waited = args.wait.wait(app, opened, &mut settled, |domain: &Domain| &domain.status, look).await;
     let bare = bare_row(opened, &new.name);
-    report(app, &rows::DOMAIN, settled, password.as_ref(), bare, |made| row_of(opened, &made))?;
+    report(app, &rows::DOMAIN, settled, password.as_ref(), bare, |domain| row_of(opened, &domain))?;
     waited
 }
 

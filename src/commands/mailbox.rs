@@ -51,10 +51,10 @@ pub(crate) struct FieldArgs {
     /// The last name of its owner
     #[arg(long, value_name = "NAME")]
     last_name: Option<String>,
-    /// How much it may hold, such as 2G, 500M or unlimited
+    /// How much mail it may hold, such as 2G, 500M or unlimited
     #[arg(long, value_name = "SIZE")]
     quota: Option<Bytes>,
-    /// Whether it may administer the server
+    /// Whether its owner may administer the server
     #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     admin: Option<bool>,
 }
@@ -72,10 +72,10 @@ pub(crate) struct CreateArgs {
     address: AddressArg,
     #[command(flatten)]
     fields: FieldArgs,
-    /// What to do when it exists already
+    /// What to do when the mailbox already exists
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_exists: OnExisting,
-    /// With --if-exists update, set the password of a mailbox that exists too
+    /// With --if-exists update: also set the password of a mailbox that already exists
     #[arg(long)]
     set_password: bool,
     #[command(flatten)]
@@ -111,7 +111,7 @@ pub(crate) struct PasswdArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     address: AddressArg,
-    /// What to do when it is not there
+    /// What to do when the mailbox does not exist
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
 }
@@ -182,7 +182,7 @@ async fn create(app: &mut App, args: CreateArgs) -> Result<()> {
     if let (Some(costs), true) = (rules.costs, app.dry_run) {
         bare.add_note(costs);
     }
-    report(app, &rows::MAILBOX, settled, password.as_ref(), bare, |made| row_of(opened, &made))?;
+    report(app, &rows::MAILBOX, settled, password.as_ref(), bare, |mailbox| row_of(opened, &mailbox))?;
     waited
 }
 

@@ -8,9 +8,9 @@ use crate::model::{PasswordState, Removal, Status};
 use crate::output::{Outcome, Row, Shape};
 use crate::provider::{Done, Settled};
 
-/// Shows what became of a request: the thing as `row` makes one, or, as far as it is known without an answer, as `bare`:
-/// for a dry run, and for a request that may have been carried out. A password that may be in use is shown if that was
-/// asked for; the file of one that was certainly not used is removed.
+/// Shows what became of a request. `row` builds the row of the thing; `bare` is shown where only its name is known: in a
+/// dry run, and after a request that may have been carried out. A password that may be in use is shown if the user asked
+/// for it; the file of a password that was certainly not used is removed.
 pub(super) fn report<T>(
     app: &App,
     shape: &Shape,

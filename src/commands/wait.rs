@@ -18,7 +18,7 @@ pub(crate) enum Ready {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Waiting")]
 pub(crate) struct WaitArgs {
-    /// Wait until it is ready
+    /// Wait until the provider reports this state
     #[arg(long, value_name = "STATE", num_args = 0..=1, require_equals = true, default_missing_value = "active")]
     wait: Option<Ready>,
     /// How long to wait at most, such as 90s or 10m

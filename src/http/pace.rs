@@ -109,7 +109,7 @@ impl Gate {
     }
 
     /// Waits for a slot and for this request's turn. Fails at once when the provider asked for a pause longer than
-    /// [`PATIENCE`], or when the gate is closed.
+    /// two minutes, or when the gate is closed.
     pub async fn pass(&self) -> Result<Turn<'_>> {
         let mut closing = self.is_closed.subscribe();
         tokio::select! {

@@ -190,7 +190,7 @@ async fn a_bad_address_is_exit_8_before_a_profile_is_opened() {
 }
 
 #[tokio::test]
-async fn a_delete_needs_a_yes_and_can_be_run_again() {
+async fn a_delete_asks_for_confirmation_and_can_be_run_again() {
     let (sandbox, mbx) = on_emboux().await;
     let mbx = mbx.env("NEW_PASSWORD", "first-Passw0rd");
     mbx.run(&["create", HELLO, "--password-env", "NEW_PASSWORD"]).await.ok();
@@ -284,7 +284,7 @@ async fn an_alias_with_other_targets_is_a_conflict_whose_hint_helps() {
 }
 
 #[tokio::test]
-async fn a_cut_list_is_told() {
+async fn a_list_that_is_cut_has_a_note() {
     let (_sandbox, mbx) = on_emboux().await;
     let ran = mbx.run(&["list", "--limit", "2", "-o", "csv"]).await.ok();
     assert_eq!(ran.stdout.lines().count(), 3);
@@ -320,7 +320,7 @@ async fn a_mailbox_that_is_being_set_up_is_waited_for() {
     assert_eq!(mbx.run(&["create", "b@example.com", "--wait"]).await.ok().json()["status"], "active");
     let late = mbx.run(&["create", "c@example.com", "--wait=active", "--timeout", "0s"]).await;
     assert_eq!((late.code, late.error()["code"].as_str()), (16, Some("timeout")));
-    assert_eq!(late.json()["outcome"], "created", "what was made is told all the same");
+    assert_eq!(late.json()["outcome"], "created", "what was created is shown all the same");
 }
 
 #[tokio::test]

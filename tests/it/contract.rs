@@ -10,7 +10,7 @@ use crate::program::{LEAVES, Mbx, leaf};
 /// A password that must never be seen.
 const CANARY: &str = "c4n4ry+Pass w0rd\"&é";
 
-/// A key that the sandbox is told to take, and that must never be seen.
+/// A key that the sandbox accepts, and that must never be seen.
 const KEY: &str = "k3y-c4n4ry-0f-ours";
 
 fn words(args: &[String]) -> Vec<&str> {

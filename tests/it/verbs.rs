@@ -46,7 +46,7 @@ fn assert_all(ran: &Ran, outcome: &str) {
     assert!(all.values().all(|found| found == outcome), "{ran:?}");
 }
 
-/// One listing tells the ids of all: no row is looked up. Some providers are read again after a change.
+/// One listing shows the ids of all: no row is looked up. Some providers are read again after a change.
 #[track_caller]
 fn assert_no_look_ups(sandbox: &Sandbox) {
     let seen = sandbox.take_seen();
@@ -108,7 +108,7 @@ async fn a_provider_does_to_many_what_it_does_to_one() {
         let sent = sandbox.take_seen();
         assert!(
             sent.len() < ROWS / 2,
-            "{id}: one listing tells that nothing is there, but {} requests left",
+            "{id}: one listing shows that nothing is there, but {} requests left",
             sent.len()
         );
     }
@@ -142,7 +142,7 @@ async fn lost_answers_to_changes_and_deletes_are_settled() {
 }
 
 #[tokio::test]
-async fn passwords_that_are_made_up_are_the_ones_that_open_the_mailboxes() {
+async fn generated_passwords_are_the_ones_that_open_the_mailboxes() {
     let id = ProviderId::Emboux;
     let (sandbox, mbx) = with_users(id).await;
     let file = people(&mbx, "", "");
@@ -157,9 +157,9 @@ async fn passwords_that_are_made_up_are_the_ones_that_open_the_mailboxes() {
     assert_eq!(ran.code, 14, "{ran:?}");
     let failed: Vec<_> = outcomes(&ran).into_iter().filter(|(_, outcome)| outcome != "updated").collect();
     assert_eq!(failed.len(), 2, "{failed:?}");
-    let told = passwords(&mbx);
-    assert_eq!(told.len(), ROWS, "none is claimed for the two that were refused");
-    assert!(told.iter().all(|(address, password)| sandbox.password_is(id, address, password)));
+    let kept = passwords(&mbx);
+    assert_eq!(kept.len(), ROWS, "none is claimed for the two that were refused");
+    assert!(kept.iter().all(|(address, password)| sandbox.password_is(id, address, password)));
     assert_eq!(mbx.run(&args).await.code, 17, "a file of passwords is never written over");
     let bare = mbx.run(&["bulk", "passwd", &file, "--yes", "-o", "jsonl"]).await;
     assert_eq!((bare.code, bare.error()["code"].as_str()), (8, Some("invalid")), "{bare:?}");
@@ -184,7 +184,7 @@ async fn a_run_that_was_killed_while_it_set_passwords_goes_on_with_the_same_ones
     let resumed = resume(&mbx, &run_of(&mbx).await).await.ok();
     assert!(outcomes(&resumed).values().all(|outcome| outcome == "updated"), "{resumed:?}");
     let after = passwords(&mbx);
-    assert_eq!((after.len(), &before), (ROWS, &after), "what was made up before the first request stays");
+    assert_eq!((after.len(), &before), (ROWS, &after), "what was generated before the first request stays");
     assert!(after.iter().all(|(address, password)| sandbox.password_is(id, address, password)));
 }
 
