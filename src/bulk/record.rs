@@ -9,6 +9,7 @@ use super::journal::{Done, Header, Line, Listed, path_of, this_boot};
 use super::{Fingerprint, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Outcome};
+use crate::provider::case::Sent;
 
 /// How far a row has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,25 +21,25 @@ pub enum State {
     /// still be there; false: the machine was stopped since, or is another one, and a mark may be lost.
     Ready(Listed, bool),
     /// Its request has left, and nothing is known of it.
-    Sent(Listed, jiff::Timestamp),
+    Sent(Listed, Sent),
     /// Looking could not settle what became of it.
-    Unknown(Listed, Option<jiff::Timestamp>),
+    Unknown(Listed, Option<Sent>),
     /// The row is done.
     Done(Outcome),
     /// The row has failed, and something of it may be there all the same.
-    Halfway(Listed, Option<jiff::Timestamp>),
+    Halfway(Listed, Option<Sent>),
     /// It is to be tried again after that: looked for, and sent if it is not there.
-    Retried(Listed, Option<jiff::Timestamp>),
+    Retried(Listed, Option<Sent>),
 }
 
 impl State {
-    /// Returns what a listing showed before the first request, and when that left, as far as the journal says.
-    pub(super) fn history(self) -> (Listed, Option<jiff::Timestamp>) {
+    /// Returns what a listing showed before the first request, and when the requests left, as far as the journal says.
+    pub(super) fn history(self) -> (Listed, Option<Sent>) {
         match self {
             State::Open | State::Done(_) => (Listed::NotKnown, None),
             State::Ready(listed, _) => (listed, None),
-            State::Sent(listed, at) => (listed, Some(at)),
-            State::Unknown(listed, at) | State::Halfway(listed, at) | State::Retried(listed, at) => (listed, at),
+            State::Sent(listed, sent) => (listed, Some(sent)),
+            State::Unknown(listed, sent) | State::Halfway(listed, sent) | State::Retried(listed, sent) => (listed, sent),
         }
     }
 
@@ -51,7 +52,7 @@ impl State {
     fn retried(self) -> Self {
         match self {
             State::Done(Outcome::Failed) => State::Open,
-            State::Halfway(listed, at) => State::Retried(listed, at),
+            State::Halfway(listed, sent) => State::Retried(listed, sent),
             other => other,
         }
     }
@@ -70,10 +71,10 @@ impl Done {
 
     /// Returns how far this brings a row that has come as far as `before`.
     fn state(&self, before: State) -> State {
-        let (listed, at) = before.history();
+        let (listed, sent) = before.history();
         match self.outcome {
-            Outcome::Unknown => State::Unknown(listed, at),
-            Outcome::Failed if self.touched => State::Halfway(listed, at),
+            Outcome::Unknown => State::Unknown(listed, sent),
+            Outcome::Failed if self.touched => State::Halfway(listed, sent),
             outcome => State::Done(outcome),
         }
     }
@@ -121,7 +122,7 @@ impl Record {
                     for row in sent {
                         let state = lines.row(&mut rows, row)?;
                         let (listed, before) = state.history();
-                        *state = State::Sent(listed, before.unwrap_or(at));
+                        *state = State::Sent(listed, Sent { first: before.map_or(at, |sent| sent.first), last: at });
                     }
                 }
                 Line::Unsent { unsent } => {
@@ -134,9 +135,9 @@ impl Record {
                 }
                 Line::Done(done) => {
                     let state = lines.row(&mut rows, done.row)?;
-                    if let (Outcome::Created, State::Sent(_, at)) = (done.outcome, *state) {
+                    if let (Outcome::Created, State::Sent(_, sent)) = (done.outcome, *state) {
                         created.truncate(WITNESSES - 1);
-                        created.push_front((Address::lenient(&done.address), at));
+                        created.push_front((Address::lenient(&done.address), sent.first));
                     }
                     *state = done.state(*state);
                 }

@@ -113,6 +113,15 @@ pub enum Made {
     Untold,
 }
 
+/// When the requests left that an earlier process sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// The first one.
+    pub first: Timestamp,
+    /// The last one.
+    pub last: Timestamp,
+}
+
 /// What a look shows of the thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -227,9 +236,10 @@ pub struct Verdict {
 impl Verdict {
     /// Returns the verdict that nothing decides about a case.
     pub fn unknown(case: &Case, why: Why) -> Self {
-        let Case { rules, task, lost, .. } = case;
+        let Case { rules, task, .. } = case;
         let can_settle = rules.can_look && why != Why::NotProven && *task != Task::SetPassword;
-        let settles_at = can_settle.then(|| *lost + rules.grace() + rules.lag);
+        // Who settles it knows when the last request left, and not when its answer was lost.
+        let settles_at = can_settle.then(|| case.last_doubt() + rules.answer + rules.grace() + rules.lag);
         Verdict { outcome: Outcome::Unknown, password: case.password, why, settles_at }
     }
 }
@@ -255,6 +265,8 @@ pub struct Rules {
     pub pause: SignedDuration,
     /// After how long a complete listing that lacks the thing proves that it was not made.
     pub lag: SignedDuration,
+    /// How long an answer is waited for at most. So long a host may work on a request whose sender was killed.
+    pub answer: SignedDuration,
 }
 
 impl Rules {
@@ -306,6 +318,8 @@ pub struct Case {
     last_sent: Timestamp,
     /// When an answer was last lost.
     lost: Timestamp,
+    /// Until when a host may work on a request of an earlier process.
+    worked_on: Timestamp,
     doubt: Doubt,
     /// Whether the doubt comes from an earlier process.
     is_resumed: bool,
@@ -326,6 +340,7 @@ impl Case {
             sent: None,
             last_sent: Timestamp::UNIX_EPOCH,
             lost: Timestamp::UNIX_EPOCH,
+            worked_on: Timestamp::UNIX_EPOCH,
             doubt: Doubt::None,
             is_resumed: false,
             is_confirming: false,
@@ -335,14 +350,17 @@ impl Case {
         }
     }
 
-    /// Begins a case whose request an earlier process may have sent, without an answer that is known. `sent` is when it
+    /// Begins a case whose requests an earlier process may have sent, without an answer that is known. `sent` is when they
     /// left; `None` where that is not known either.
-    pub fn resumed(task: Task, rules: Rules, was_listed: bool, sent: Option<Timestamp>, now: Timestamp) -> Self {
-        let mut case = Case { sent, is_resumed: true, ..Case::new(task, rules) };
+    pub fn resumed(task: Task, rules: Rules, was_listed: bool, sent: Option<Sent>, now: Timestamp) -> Self {
+        let first = sent.map(|sent| sent.first);
+        let last = sent.map_or(now, |sent| sent.last);
+        let mut case =
+            Case { sent: first, worked_on: last + rules.answer, is_resumed: true, ..Case::new(task, rules) };
         if was_listed {
             case.before = Before::Yes;
         }
-        case.lose(sent.unwrap_or(now));
+        case.lose(last);
         if was_listed {
             // What exists is not created, so that no request carried a password.
             case.password = None;
@@ -628,9 +646,10 @@ impl Case {
         }
     }
 
-    /// Returns the time that a look must be newer than: an answer may say more than the loss before it.
+    /// Returns the time that a look must be newer than: an answer may say more than the loss before it, and when an
+    /// earlier process lost its answer is not known.
     fn last_doubt(&self) -> Timestamp {
-        self.lost.max(self.last_sent)
+        self.lost.max(self.last_sent).max(self.worked_on)
     }
 
     /// Says what proves that a complete listing lacks the thing because it is not there: that it is newer than the loss,

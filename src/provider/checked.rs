@@ -245,6 +245,7 @@ impl Checked {
             looks: LOOKS,
             pause: if self.waits() { PAUSE } else { SignedDuration::ZERO },
             lag: LAG,
+            answer: if self.waits() { self.spec().pace.write.try_into().unwrap_or(LAG) } else { SignedDuration::ZERO },
         }
     }
 
