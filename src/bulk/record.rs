@@ -39,7 +39,9 @@ impl State {
             State::Open | State::Done(_) => (Listed::NotKnown, None),
             State::Ready(listed, _) => (listed, None),
             State::Sent(listed, sent) => (listed, Some(sent)),
-            State::Unknown(listed, sent) | State::Halfway(listed, sent) | State::Retried(listed, sent) => (listed, sent),
+            State::Unknown(listed, sent) | State::Halfway(listed, sent) | State::Retried(listed, sent) => {
+                (listed, sent)
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! The life of one request, as a pure state machine: it is told what happened and returns what to do next. It sends
-//! nothing, waits for nothing and reads no clock, so that every history can be tried in a test.
+//! The life of one request, as a pure state machine: it takes in what happened and returns what to do next. It does not
+//! send, wait or read a clock, so that a test can try every history.
 //!
 //! A single command drives one case. A bulk run drives thousands and joins their looks into one listing; a batch request
 //! is many cases that read one answer. A resumed run, a retry and `mbx bulk settle` begin their cases from the journal.
@@ -355,8 +355,7 @@ impl Case {
     pub fn resumed(task: Task, rules: Rules, was_listed: bool, sent: Option<Sent>, now: Timestamp) -> Self {
         let first = sent.map(|sent| sent.first);
         let last = sent.map_or(now, |sent| sent.last);
-        let mut case =
-            Case { sent: first, worked_on: last + rules.answer, is_resumed: true, ..Case::new(task, rules) };
+        let mut case = Case { sent: first, worked_on: last + rules.answer, is_resumed: true, ..Case::new(task, rules) };
         if was_listed {
             case.before = Before::Yes;
         }

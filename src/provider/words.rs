@@ -131,9 +131,9 @@ impl Checked {
                 spec.title, spec.secret_name
             )),
             Kind::Conflict if matches!(op, Op::CreateMailbox | Op::CreateDomain | Op::CreateAlias) => {
-                Some("`--if-exists ok` takes it as it is".to_owned())
+                Some("add --if-exists ok to leave it as it is".to_owned())
             }
-            Kind::RateLimited => Some("wait, or set a slower `pace` in the profile".to_owned()),
+            Kind::RateLimited => Some("try again later, or set a slower `pace` in the profile".to_owned()),
             Kind::Limit if matches!(op, Op::CreateMailbox | Op::CreateMailboxes) => {
                 let domain = domain_of(subject);
                 Some(format!("free one (`mbx list --domain {domain} --sort created_at {flags}`) or raise the plan"))
@@ -208,9 +208,9 @@ pub(super) fn sentence(kind: Kind, op: Op, spec: &Spec, subject: &dyn Display) -
             }
             _ => format!("{subject}: a limit of the plan is reached"),
         },
-        Kind::RateLimited => format!("{title} asks to slow down, also after waiting"),
+        Kind::RateLimited => format!("{title} still answers that there are too many requests"),
         Kind::Network => format!("no answer from {title}"),
-        Kind::Provider => format!("{title} did not answer in a way that makes sense"),
+        Kind::Provider => format!("the answer of {title} cannot be read"),
         Kind::Unknown => format!("{subject}: the answer was lost"),
         other => format!("{subject}: {}", other.code()),
     }

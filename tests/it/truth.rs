@@ -264,6 +264,18 @@ async fn a_redirect_in_reply_to_a_write_is_a_lost_answer() {
     }
 }
 
+/// C11: the answer to a create names another mailbox, so that it says nothing about ours.
+#[tokio::test]
+async fn an_answer_that_names_another_address_is_a_lost_answer() {
+    let scene = Scene::new(ProviderId::Emboux).await;
+    let body = br#"{"id":7,"domain_id":1,"email":"bob@example.com","created_at":"2026-01-05T09:00:00"}"#.to_vec();
+    let answer = Answer::Raw { status: 201, headers: Vec::new(), body };
+    scene.sandbox.fault(Fault::after(Method::POST, create_path(scene.id), answer).times(1));
+    let ran = scene.create(ADA).await;
+    scene.assert_ours(&ran, ADA);
+    assert!(!ran.stdout.contains("bob@example.com"), "{ran:?}");
+}
+
 /// C12: 408 after the mailbox was created; a repeat is refused as a conflict, and no look succeeds.
 #[tokio::test]
 async fn a_conflict_that_our_own_request_caused_is_not_taken_for_somebody_elses() {
