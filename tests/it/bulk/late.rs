@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use mbx::bulk::{OnExisting, Options, Verb};
 use mbx::http::{Gate, Method};
+use mbx::model::Alias;
 use mbx::output::Outcome;
-use mbx::provider::{NameRule, Pace, ProviderId};
+use mbx::provider::{NameRule, Pace, Provider, ProviderId};
 use mbx::sandbox::{Answer, Fault};
 
 use super::crashes::creates;
-use super::{Dice, GENERATE, Rig, addresses, first_create, on_emboux, resume, rows, run_of};
-use crate::support::Ctx;
+use super::{Dice, GENERATE, Rig, addresses, engine, first_create, on_emboux, resume, rows, run_of};
+use crate::support::{Ctx, PASSWORD, at};
 
 /// How late the hosts list.
 const LATE: Duration = Duration::from_millis(1500);
@@ -136,6 +137,25 @@ async fn a_dry_run_makes_no_password_and_plans_every_row() {
         assert!(!std::path::Path::new(&out).exists(), "{verb}: no password is written");
     }
     assert_eq!(mbx.run(&["bulk", "list", "-o", "json"]).await.ok().stdout.trim(), "[]");
+}
+
+/// A24: an address that only an alias holds was `exists`, and no mailbox was there.
+#[tokio::test]
+async fn an_address_that_an_alias_holds_is_not_called_a_mailbox() {
+    for id in [ProviderId::Hybridbox, ProviderId::Qboxmail] {
+        let ctx = Ctx::new(id).await;
+        ctx.create("ada@example.com").await;
+        let source = "info@example.com".parse().expect("a good source");
+        let alias = Alias::to(source, vec![at("ada@example.com")]);
+        ctx.provider.create_alias(&alias).await.expect("it is created");
+        let text = format!("address,first_name,last_name,password\ninfo@example.com,Ada,Byron,{PASSWORD}\n");
+        let text = if id == ProviderId::Hybridbox { text.replace(&format!(",{PASSWORD}"), ",") } else { text };
+        let (report, told) = engine(&ctx, &text, |_| ()).await;
+        assert!(report.stopped.is_none(), "{:?}", report.stopped);
+        let done = &told["info@example.com"];
+        assert_eq!((done.outcome, done.error.as_deref()), (Outcome::Failed, Some("conflict")), "{id}: {done:?}");
+        assert!(done.message.as_deref().is_some_and(|message| message.contains("alias")), "{id}: {done:?}");
+    }
 }
 
 /// C5: the same file, run twice at once, was claimed by both.
