@@ -360,7 +360,7 @@ impl Case {
             case.before = Before::Yes;
         }
         case.lose(last);
-        if was_listed {
+        if was_listed && task == Task::Create {
             // What exists is not created, so that no request carried a password.
             case.password = None;
         }
@@ -530,6 +530,10 @@ impl Case {
             }
             (Answer::Partial | Answer::Exists | Answer::Absent | Answer::Refused, task) => match task {
                 _ if !self.is_doubted() => self.finish(Outcome::Failed, Why::Answered),
+                // What is not there is not changed, whatever the first request did to it.
+                Task::Update | Task::SetPassword if answer == Answer::Absent => {
+                    self.finish(Outcome::Failed, Why::Answered)
+                }
                 Task::Create => self.doubt_again(Doubt::Refused),
                 Task::Finish => self.finish(Outcome::Failed, Why::Answered),
                 Task::Update | Task::SetPassword | Task::Delete => self.unknown(Why::Answered),
