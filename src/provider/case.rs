@@ -214,6 +214,8 @@ pub enum Why {
     CannotLook,
     /// The answers to all attempts were lost.
     LostEachTime,
+    /// It is there, and what it still lacks was not sent, since this process only looks.
+    OnlyLooked,
     /// The request did not leave.
     NotSent,
     /// The address is refused as existing, and no mailbox has it: an alias, for instance.
@@ -237,7 +239,8 @@ impl Verdict {
     /// Returns the verdict that nothing decides about a case.
     pub fn unknown(case: &Case, why: Why) -> Self {
         let Case { rules, task, .. } = case;
-        let can_settle = rules.can_look && why != Why::NotProven && *task != Task::SetPassword;
+        let can_settle =
+            rules.can_look && !matches!(why, Why::NotProven | Why::OnlyLooked) && *task != Task::SetPassword;
         // Who settles it knows when the last request left, and not when its answer was lost.
         let settles_at = can_settle.then(|| case.last_doubt() + rules.answer + rules.grace() + rules.lag);
         Verdict { outcome: Outcome::Unknown, password: case.password, why, settles_at }
@@ -253,7 +256,7 @@ pub struct Rules {
     pub refuses_existing: bool,
     /// Whether the thing can be looked up.
     pub can_look: bool,
-    /// Whether a request may be sent again at all.
+    /// Whether a request may be sent at all in a case that another process began.
     pub resends: bool,
     /// Whether a create is sent again only after proof by a newer listing, since a second order may cost money.
     pub is_costly: bool,
@@ -593,7 +596,7 @@ impl Case {
     /// Goes over to another request, of which nothing was sent yet.
     fn become_task(&mut self, task: Task) -> Step {
         (self.task, self.doubt, self.attempts, self.looks) = (task, Doubt::None, 0, 0);
-        Step::Send
+        if self.rules.resends { Step::Send } else { self.unknown(Why::OnlyLooked) }
     }
 
     /// Decides about a thing that showed after the answer to its creation was lost.
@@ -695,7 +698,6 @@ impl Case {
             (true, ..) => Step::Send,
             // A listing that is new enough lacks it.
             (false, Task::Create, Why::NotShown) => self.finish(Outcome::Failed, why),
-            (false, Task::Finish, _) => self.finish(Outcome::Failed, why),
             (false, ..) => self.unknown(why),
         }
     }

@@ -173,6 +173,7 @@ pub(crate) fn reason(why: Why) -> &'static str {
         Why::NotProven => "the answer was lost; it is there, but nothing proves that this request created it",
         Why::LookFailed => "the answer was lost, and looking failed as well",
         Why::CannotLook => "the answer was lost, and this provider offers no way to look",
+        Why::OnlyLooked => "it is there, and a look cannot set what it still lacks",
         Why::Answered => "the answer was lost, and a repeat was refused",
         Why::Shown | Why::LostEachTime | Why::NotSent | Why::HeldOtherwise => "the answers were lost each time",
     }
