@@ -230,16 +230,31 @@ impl Run<'_> {
         }
         let now = http::now();
         jobs.iter_mut().for_each(|job| job.case.send(now));
-        if let Some(journal) = self.journal {
-            journal.sent(jobs.iter().map(|job| job.row).collect(), now);
-            if let Some(failure) = journal.failure() {
-                // A request that is not written down must not leave.
-                jobs.iter_mut().for_each(|job| job.case.unsend());
-                self.stop(failure);
-                return None;
-            }
+        if let Some(failure) = self.mark(&mut jobs, now) {
+            // A request that is not written down must not leave.
+            jobs.iter_mut().for_each(|job| job.case.unsend());
+            self.stop(failure);
+            return None;
         }
+        jobs.iter_mut().for_each(|job| job.is_marked = false);
         Some(jobs)
+    }
+
+    /// Writes down that the requests of these rows leave. The next rows are marked with them, as many as leave at a time:
+    /// a write for each row would take longer than the rest of its work. Returns why nothing can be written, if so.
+    fn mark(&mut self, jobs: &mut [Job], now: Timestamp) -> Option<Error> {
+        let journal = self.journal?;
+        if jobs.iter().any(|job| !job.is_marked) {
+            let next = self.ready.iter_mut().filter(|(_, step)| *step == Step::Send).map(|(job, _)| job);
+            let next = next.take(self.options.concurrency.saturating_sub(1));
+            let marked = jobs.iter_mut().chain(next).filter(|job| !job.is_marked);
+            let rows = marked.map(|job| {
+                job.is_marked = true;
+                job.row
+            });
+            journal.sent(rows.collect(), now);
+        }
+        journal.failure()
     }
 
     /// Returns the next row to send.

@@ -150,6 +150,7 @@ impl<'a> Feeder<'a> {
             line,
             new,
             case,
+            is_marked: false,
             alone: false,
             mailbox: None,
             error: None,
