@@ -8,6 +8,7 @@ mod columns;
 mod commands;
 mod conformance;
 mod contract;
+mod histories;
 mod hostile;
 mod http;
 mod input;

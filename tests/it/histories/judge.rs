@@ -1,0 +1,279 @@
+//! Compares a verdict with what the host holds, and asks of each `unknown` whether another world would have looked the
+//! same.
+
+use mbx::model::{Outcome, PasswordState};
+use mbx::provider::case::{Task, Why};
+
+use super::driver::{Ran, run};
+use super::host::Maker;
+use super::world::{Act, DAY, HOUR, MINUTE, Ms, SECOND, Says, Scene, Stamps, Trouble, When, Work, World};
+
+/// What a verdict is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Class {
+    Created,
+    /// Found by a look, and ours.
+    Assumed,
+    /// Created, without what takes a second request.
+    HalfCreated,
+    /// Created by half, and somebody else's is there too, which a look took for ours.
+    CreatedBesideOthers,
+    /// Taken for ours, though somebody else made it in the seconds of our request.
+    StrangersNear,
+    /// The same, but made before the listing that lacked it: that listing was late.
+    StrangersUnlisted,
+    /// The same, where the Date header and the creation times differ by just as much as the two creates.
+    StrangersByClock,
+    Exists,
+    /// Somebody else's is there, and ours too.
+    ExistsBesideOurs,
+    Updated,
+    Unchanged,
+    Deleted,
+    Absent,
+    Failed,
+    Unknown(&'static str),
+}
+
+/// What the host holds, as far as an outcome says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Truth {
+    Ours,
+    Others,
+    Nothing,
+    Original,
+    Gone,
+    Changed,
+    Same,
+    NeverThere,
+}
+
+/// Returns what the host holds in the end.
+pub(super) fn truth(world: &World<'_>, ran: &Ran) -> Truth {
+    match world.task {
+        Task::Create | Task::Finish if ran.ours() > 0 => Truth::Ours,
+        Task::Create | Task::Finish if ran.others() > 0 && ran.task == Task::Update => match ran.host.has_worked {
+            true => Truth::Changed,
+            false => Truth::Others,
+        },
+        Task::Create | Task::Finish if ran.others() > 0 => Truth::Others,
+        Task::Create | Task::Finish => Truth::Nothing,
+        Task::Delete if original(ran).is_some_and(|(_, is_held)| is_held) => Truth::Original,
+        Task::Delete if original(ran).is_none() => Truth::NeverThere,
+        Task::Delete => Truth::Gone,
+        Task::Update | Task::SetPassword if ran.host.held(ran.end()).is_none() => Truth::Gone,
+        Task::Update | Task::SetPassword if ran.host.has_worked => Truth::Changed,
+        Task::Update | Task::SetPassword => Truth::Same,
+    }
+}
+
+/// Returns since when the thing was there that a delete is about, and whether it still is.
+fn original(ran: &Ran) -> Option<(Ms, bool)> {
+    let sent = ran.sent.unwrap_or_default();
+    let first = ran.host.things.iter().find(|thing| thing.from <= sent)?;
+    Some((first.from, first.is_held(ran.end())))
+}
+
+/// Compares a verdict with what the host holds. An error says what is wrong.
+pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str> {
+    let truth = truth(world, ran);
+    let verdict = &ran.verdict;
+    let ours = ran.ours();
+    if world.task == Task::Create && ours > 1 {
+        let is_documented = world.accepts && world.dialect.should_refuse() && ran.unproven_repeats > 0;
+        if !is_documented {
+            return Err("made twice");
+        }
+    }
+    if verdict.password.is_none() && may_hold_our_password(world, ran) {
+        return Err("a password may be in use and is called unused");
+    }
+    match (verdict.outcome, truth) {
+        (Outcome::Unknown, _) => Ok(Class::Unknown(reason(verdict.why))),
+        // A host that accepts repeats holds somebody else's too, and a look showed that one.
+        (Outcome::Created, Truth::Ours) if !has_our_fields(ran) && ran.others() > 0 => Ok(Class::CreatedBesideOthers),
+        (Outcome::Created, Truth::Ours) if !has_our_fields(ran) => Err("called created, and half is missing"),
+        (Outcome::Created, Truth::Ours) if ran.is_claimed() && !ran.password_works() => Err("a wrong password"),
+        (Outcome::Created, Truth::Ours) if verdict.password == Some(PasswordState::Accepted) => Ok(Class::Created),
+        (Outcome::Created, Truth::Ours) => Ok(Class::Assumed),
+        (Outcome::Created, Truth::Others) if verdict.password == Some(PasswordState::Assumed) => {
+            stranger(world, ran).ok_or("somebody else's is called created")
+        }
+        (Outcome::Exists | Outcome::Unchanged, Truth::Changed) => Err("called unchanged, and it was changed"),
+        (Outcome::Exists, Truth::Others) => Ok(Class::Exists),
+        // A host that accepts repeats holds both, and the verdict says that our password may be in use.
+        (Outcome::Exists, Truth::Ours) if ran.others() > 0 && verdict.password.is_some() => Ok(Class::ExistsBesideOurs),
+        (Outcome::Exists, Truth::Nothing) if world.scene.is_held => Ok(Class::Exists),
+        // Somebody else may delete it after the look.
+        (Outcome::Updated, Truth::Changed | Truth::Others) => Ok(Class::Updated),
+        (Outcome::Unchanged, Truth::Others) => Ok(Class::Unchanged),
+        // Somebody else may delete it after an update.
+        (Outcome::Updated, Truth::Gone) if world.task != Task::Delete && ran.host.has_worked => Ok(Class::Updated),
+        (Outcome::Deleted, Truth::Gone | Truth::NeverThere) => Ok(Class::Deleted),
+        (Outcome::Absent, Truth::Gone | Truth::NeverThere) => Ok(Class::Absent),
+        (Outcome::Failed, Truth::Gone) if world.task == Task::Delete && ran.host.has_worked => {
+            Err("called failed, and it was deleted")
+        }
+        // Its second half has failed.
+        (Outcome::Failed, Truth::Ours) if ran.task == Task::Finish && !has_our_fields(ran) => Ok(Class::HalfCreated),
+        (Outcome::Failed, Truth::Ours | Truth::Changed) => Err("called failed, and it was done"),
+        (Outcome::Failed, _) => Ok(Class::Failed),
+        (Outcome::Created, _) => Err("called created, and it is not there"),
+        (Outcome::Exists, _) => Err("called existing, and it is ours or not there"),
+        (Outcome::Deleted | Outcome::Absent, _) => Err("called deleted, and it is there"),
+        _ => Err("an outcome that does not belong to the task"),
+    }
+}
+
+/// Returns whether what we made is there as we asked for it.
+fn has_our_fields(ran: &Ran) -> bool {
+    let is_ours = |maker: Maker| maker == Maker::Us;
+    ran.host.things.iter().any(|thing| is_ours(thing.maker) && thing.is_held(ran.end()) && thing.our_fields.is_some())
+}
+
+fn may_hold_our_password(world: &World<'_>, ran: &Ran) -> bool {
+    match world.task {
+        Task::Create => ran.ours() > 0 || ran.password_lost,
+        Task::SetPassword => ran.host.has_worked || ran.password_lost,
+        Task::Finish | Task::Update | Task::Delete => false,
+    }
+}
+
+/// Says how a thing of somebody else could be taken for ours; `None` where it must not be.
+fn stranger(world: &World<'_>, ran: &Ran) -> Option<Class> {
+    let made = ran.host.things.iter().find(|thing| thing.maker == Maker::Other)?.from;
+    let (sent, lost) = (ran.sent?, ran.lost?);
+    let from = ran.lacked.unwrap_or(sent).min(sent) - 4 * SECOND;
+    let until = lost + 33 * SECOND;
+    let late = ran.lacked.map_or(from, |lacked| lacked - world.lag);
+    let seems = made + world.stamp.unwrap_or_default() - world.date.unwrap_or_default();
+    if (from..=until).contains(&made) {
+        Some(Class::StrangersNear)
+    } else if (late..=until).contains(&made) {
+        Some(Class::StrangersUnlisted)
+    } else if (sent - 4 * SECOND..=until).contains(&seems) {
+        Some(Class::StrangersByClock)
+    } else {
+        None
+    }
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Answered => "a later answer decides nothing",
+        Why::Shown => "shown",
+        Why::NotShown => "no look showed it",
+        Why::NotProven => "nothing proves whose it is",
+        Why::LookFailed => "looks ended early",
+        Why::CannotLook => "cannot be looked up",
+        Why::LostEachTime => "all answers were lost",
+        Why::OnlyLooked => "only looked for",
+        Why::NotSent => "not sent",
+        Why::HeldOtherwise => "held by something else",
+    }
+}
+
+/// Looks for another world that the driver could not tell from this one, and where something else is true. What a clock
+/// may be off by in such a world, and how late a listing, is what the tables of `case` allow for.
+pub(super) fn has_rival(world: &World<'_>, ran: &Ran) -> bool {
+    let wanted = truth(world, ran);
+    // Whoever deletes a thing may create it again, and which of the two a run finds it does not know.
+    if world.task != Task::Create && is_another(world, ran) {
+        return true;
+    }
+    // The journal does not say that a create was answered when its second half is under way, and whoever only looks sets
+    // nothing.
+    if ran.forgot_half || ran.verdict.why == Why::OnlyLooked {
+        return true;
+    }
+    let scenes = scenes(world, ran);
+    let mut lists = vec![(world.lag, None)];
+    // A listing may be twice as late as it was, and as much later as a host may work on.
+    for from in [ran.last_sent, ran.lost].into_iter().flatten() {
+        if ran.seen_lag.is_none_or(|lag| ran.ended - from <= 2 * lag + 4 * SECOND) {
+            lists.push((world.lag, Some((from, from))));
+        }
+    }
+    // What shows may be ours, first listed just then.
+    lists.extend(ran.shown_at.zip(ran.sent).map(|(shown, sent)| (shown - sent - 200, None)));
+    lists.extend([0, 1500, MINUTE, 14 * MINUTE].map(|lag| (lag, None)));
+    // What a host does with a second create is known only where its documents say it.
+    let hosts = [world.accepts, false];
+    let hosts = if world.accepts { &hosts[..] } else { &hosts[1..] };
+    let works = works(world, ran);
+    lists.into_iter().any(|(lag, stuck)| {
+        works.iter().any(|&(troubles, except)| {
+            scenes.iter().any(|&(scene, stamp)| {
+                hosts.iter().any(|&accepts| {
+                    let rival = World { troubles, except, scene, stamp, lag, stuck, accepts, ..*world };
+                    let other = run(&rival);
+                    other.evidence == ran.evidence && truth(&rival, &other) != wanted
+                })
+            })
+        })
+    })
+}
+
+/// Returns whether somebody else has deleted the thing that a request was about, or put another in its place.
+fn is_another(world: &World<'_>, ran: &Ran) -> bool {
+    let is_gone = world.scene.other.is_some_and(|(_, act)| act == Act::Delete);
+    let is_new = ran.host.held(ran.end()).is_some_and(|(_, thing)| thing.from > 0);
+    is_gone || is_new
+}
+
+/// What may have happened to the answers, and which request somebody's work came before.
+type Works = Vec<([Trouble; 3], Option<(u32, Work)>)>;
+
+/// Returns the same losses over other work: all lost requests do the same, or one of them does and the others do nothing.
+fn works(world: &World<'_>, ran: &Ran) -> Works {
+    let is_open = |attempt: u32| world.trouble(attempt).says == Says::Lost || world.driver_hides(attempt);
+    let all = |work: Work| {
+        let mut troubles = world.troubles;
+        for (attempt, trouble) in (0..).zip(&mut troubles) {
+            if is_open(attempt) {
+                trouble.work = work;
+            }
+        }
+        troubles
+    };
+    let none = all(Work::Nothing);
+    // A host works on for a while after a loss, and no longer.
+    let shown = ran.shown_from.zip(ran.sent).map(|(shown, sent)| shown - sent).filter(|late| *late > 0).map(Work::Late);
+    let late = |attempt: u32| Work::Late(world.trouble(attempt).took + 2 * SECOND);
+    let mut works = vec![(world.troubles, world.except), (none, None)];
+    for work in [Work::AtOnce, Work::Half, late(0)].into_iter().chain(shown) {
+        works.push((all(work), None));
+    }
+    for attempt in [0, 1, ran.sends.saturating_sub(1)].into_iter().filter(|attempt| is_open(*attempt)) {
+        let ways = [Work::AtOnce, Work::Half, late(attempt)].into_iter().chain(shown);
+        works.extend(ways.map(|work| (none, Some((attempt, work)))));
+    }
+    works
+}
+
+/// Returns other things that may be there, each with a clock that shows them at the same time.
+fn scenes(world: &World<'_>, ran: &Ran) -> Vec<(Scene, Option<Ms>)> {
+    let (sent, lost) = (ran.sent.unwrap_or_default(), ran.lost.unwrap_or_default());
+    let last = ran.last_sent.unwrap_or_default();
+    let mut times = vec![last + 20, -30 * MINUTE, -2 * MINUTE, -SECOND, 60, sent + 20, lost + 200, lost + 2 * MINUTE];
+    times.extend(ran.shown_from);
+    let mut all: Vec<_> =
+        [world.scene, Scene::EMPTY, Scene::THERE, Scene::HELD].map(|scene| (scene, world.stamp)).into();
+    for there in [Scene::EMPTY, Scene::THERE] {
+        for act in [Act::Create, Act::CreateAlike, Act::Delete] {
+            all.extend(times.iter().map(|time| (there.with(When::Look(*time), act), world.stamp)));
+        }
+    }
+    let Some((from, ahead)) = ran.shown_from.zip(world.stamp) else { return all };
+    // What was shown is somebody else's, by a clock that is off by another amount, or ours.
+    let ours = (sent + 50, Scene::EMPTY);
+    let others = times.iter().map(|time| (*time, Scene::EMPTY.with(When::Look(*time), Act::Create)));
+    for (made, scene) in others.chain([ours]) {
+        let off = from + ahead - made;
+        let most = if world.dialect.stamps == Stamps::NoZone { 16 * HOUR } else { 2 * HOUR };
+        if off.abs() <= most + MINUTE || (off - DAY).abs() <= most + MINUTE {
+            all.push((scene, Some(off)));
+        }
+    }
+    all
+}
