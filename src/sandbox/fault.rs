@@ -53,6 +53,19 @@ impl Answer {
     }
 }
 
+/// What another client does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Other {
+    /// It creates this mailbox, with a password that nobody else knows.
+    CreatesMailbox(String),
+    /// It deletes this mailbox.
+    DeletesMailbox(String),
+    /// It creates an alias: its source and its target.
+    CreatesAlias(String, String),
+    /// It deletes the alias with this source.
+    DeletesAlias(String),
+}
+
 /// When trouble strikes, and which.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -60,8 +73,17 @@ pub struct Fault {
     path: String,
     skip: usize,
     times: usize,
+    meanwhile: Option<Other>,
     acts: Acts,
     answer: Answer,
+}
+
+/// A fault that strikes a request.
+#[derive(Debug)]
+pub(super) struct Struck {
+    pub(super) meanwhile: Option<Other>,
+    pub(super) acts: Acts,
+    pub(super) answer: Answer,
 }
 
 /// Whether and when the server acts on the request.
@@ -76,7 +98,7 @@ pub(super) enum Acts {
 impl Fault {
     /// Strikes requests with this method whose path contains `path`: `answer` comes instead of acting.
     pub fn instead(method: Method, path: impl Into<String>, answer: Answer) -> Self {
-        Fault { method, path: path.into(), skip: 0, times: usize::MAX, acts: Acts::Never, answer }
+        Fault { method, path: path.into(), skip: 0, times: usize::MAX, meanwhile: None, acts: Acts::Never, answer }
     }
 
     /// Strikes requests with this method whose path contains `path`: the server acts, and then answers with `answer`.
@@ -100,13 +122,18 @@ impl Fault {
         Fault { skip, ..self }
     }
 
+    /// Lets another client do this just before the server acts on the request, or does not.
+    pub fn meanwhile(self, other: Other) -> Self {
+        Fault { meanwhile: Some(other), ..self }
+    }
+
     /// Returns true when it will not strike again.
     pub(super) fn is_spent(&self) -> bool {
         self.times == 0
     }
 
-    /// Returns the answer to play and whether the server acts, if this request is struck.
-    pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
+    /// Returns what happens to this request, if it is struck.
+    pub(super) fn strikes(&mut self, method: &Method, path: &str) -> Option<Struck> {
         if self.method != *method || !path.contains(&self.path) || self.times == 0 {
             return None;
         }
@@ -115,6 +142,6 @@ impl Fault {
             return None;
         }
         self.times -= 1;
-        Some((self.acts, self.answer.clone()))
+        Some(Struck { meanwhile: self.meanwhile.clone(), acts: self.acts, answer: self.answer.clone() })
     }
 }

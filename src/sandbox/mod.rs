@@ -20,7 +20,7 @@ mod state;
 mod store;
 mod wire;
 
-pub use fault::{Answer, Fault};
+pub use fault::{Answer, Fault, Other};
 pub use mailinabox::BOX_USER;
 pub use server::{Sandbox, Seen};
-pub use store::KEY;
+pub use store::{KEY, Times};

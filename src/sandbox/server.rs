@@ -15,15 +15,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use super::dialect::{base_path, new_account, router};
-use super::fault::{Acts, Answer, Fault};
+use super::fault::{Acts, Answer, Fault, Other, Struck};
 use super::mailinabox::BOX_USER;
-use super::store::{IN_READ, KEY, Store};
+use super::store::{IN_READ, KEY, Store, Times};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
@@ -137,10 +137,7 @@ impl Sandbox {
 
     /// Puts a mailbox there in this spelling, as another client would have left it.
     pub fn add_mailbox(&self, provider: ProviderId, address: &str) {
-        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
-        self.shared.store.with(provider, |account| {
-            account.add_mailbox(local, domain, None);
-        });
+        self.let_other(provider, &Other::CreatesMailbox(address.to_owned()));
     }
 
     /// Lets a provider take the same address again and again: each create makes one more mailbox.
@@ -155,7 +152,7 @@ impl Sandbox {
 
     /// Lets a provider show each new mailbox only so long after its creation. Those of before the call are shown.
     pub fn list_late(&self, provider: ProviderId, late: Duration) {
-        self.shared.store.with(provider, |account| account.late = Some(late));
+        self.shared.store.with(provider, |account| account.list_late(late));
     }
 
     /// Lets an hour pass at a provider, and its clock run as ours does from then on.
@@ -169,6 +166,16 @@ impl Sandbox {
         for provider in ProviderId::ALL {
             self.shared.store.with(provider, |account| account.run_clock(now));
         }
+    }
+
+    /// Lets a provider show its times otherwise. New mailboxes get creation times that are so wrong from then on.
+    pub fn show_times(&self, provider: ProviderId, times: Times) {
+        self.shared.store.with(provider, |account| account.times = times);
+    }
+
+    /// Lets another client do this.
+    pub fn let_other(&self, provider: ProviderId, other: &Other) {
+        self.shared.store.with(provider, |account| account.let_other(other));
     }
 
     /// Returns the requests received so far, and forgets them. Only [`Sandbox::start`] keeps any.
@@ -195,7 +202,7 @@ impl Sandbox {
 
 impl Shared {
     /// Returns the trouble that strikes a request, if any does; what has struck for the last time is forgotten.
-    fn fault(&self, method: &Method, path: &str) -> Option<(Acts, Answer)> {
+    fn fault(&self, method: &Method, path: &str) -> Option<Struck> {
         let mut faults = lock(&self.faults);
         let (at, struck) =
             faults.iter_mut().enumerate().find_map(|(at, fault)| Some((at, fault.strikes(method, path)?)))?;
@@ -279,6 +286,9 @@ async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Resp
     let fault = shared.fault(&parts.method, parts.uri.path());
     let sent = fault.as_ref().map(|_| format!("{} {:?}", String::from_utf8_lossy(&body), parts.headers));
     let sent = sent.unwrap_or_default();
+    if let Some((id, other)) = provider.zip(fault.as_ref().and_then(|struck| struck.meanwhile.as_ref())) {
+        shared.store.with(id, |account| account.let_other(other));
+    }
     let mut router = shared.router.clone();
     let work = async move {
         let is_read = parts.method == Method::GET;
@@ -288,23 +298,57 @@ async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Resp
     };
     let mut response = match fault {
         None => work.await,
-        Some((Acts::First, trouble)) => trouble.play(work.await, &sent).await.map_err(Failed::Cut)?,
-        Some((acts, trouble)) => {
+        Some(Struck { acts: Acts::First, answer, .. }) => answer.play(work.await, &sent).await.map_err(Failed::Cut)?,
+        Some(Struck { acts, answer, .. }) => {
             if let Acts::Later(delay) = acts {
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
                     work.await
                 });
             }
-            trouble.play(Response::new(Body::empty()), &sent).await.map_err(Failed::Cut)?
+            answer.play(Response::new(Body::empty()), &sent).await.map_err(Failed::Cut)?
         }
     };
     if let Some(id) = provider {
-        let date = httpdate::fmt_http_date(shared.store.now(id));
-        response.headers_mut().insert("date", HeaderValue::from_str(&date).expect("a date is ASCII"));
+        let times = shared.store.with(id, |account| account.times);
+        if times.hides_creation {
+            response = without_creation_times(response).await.map_err(Failed::Cut)?;
+        }
+        match times.date_ahead {
+            Some(ahead) => {
+                let date = httpdate::fmt_http_date(shared.store.date(id, ahead));
+                response.headers_mut().insert("date", HeaderValue::from_str(&date).expect("a date is ASCII"));
+            }
+            // A header that is empty keeps the server library from adding its own, and shows no time.
+            None => _ = response.headers_mut().insert("date", HeaderValue::from_static("")),
+        }
     }
     session.keep().map_err(Failed::State)?;
     Ok(response)
+}
+
+/// The names under which the five providers show when something was created.
+const CREATION_TIMES: [&str; 3] = ["created_at", "createdAt", "assignedOn"];
+
+/// Leaves the creation times out of an answer.
+async fn without_creation_times(response: Response<Body>) -> io::Result<Response<Body>> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
+    let Ok(mut value) = serde_json::from_slice(&bytes) else { return Ok(Response::from_parts(parts, bytes.into())) };
+    remove_creation_times(&mut value);
+    parts.headers.remove("content-length");
+    Ok(Response::from_parts(parts, value.to_string().into()))
+}
+
+fn remove_creation_times(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(remove_creation_times),
+        Value::Object(fields) => {
+            fields.retain(|name, _| !CREATION_TIMES.contains(&name.as_str()));
+            fields.values_mut().for_each(remove_creation_times);
+        }
+        _ => {}
+    }
 }
 
 fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::fault::Other;
 use super::state::{Held, StateFile};
 use crate::model::ProviderId;
 
@@ -50,6 +51,25 @@ pub(super) struct Account {
     /// change something takes a minute.
     #[serde(skip)]
     running: Option<(u64, Instant)>,
+    #[serde(skip)]
+    pub(super) times: Times,
+}
+
+/// How a provider shows its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// How many seconds the `Date` header is ahead of the provider's clock; `None`: it shows no time.
+    pub date_ahead: Option<i64>,
+    /// How many seconds the creation times of new mailboxes are ahead of that clock.
+    pub creation_ahead: i64,
+    /// Whether no creation time is shown.
+    pub hides_creation: bool,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Times { date_ahead: Some(0), creation_ahead: 0, hides_creation: false }
+    }
 }
 
 /// A domain.
@@ -126,6 +146,7 @@ impl Account {
             lag: 0,
             late: None,
             running: None,
+            times: Times::default(),
         }
     }
 
@@ -185,6 +206,12 @@ impl Account {
         self.running = Some((time, Instant::now()));
     }
 
+    /// Shows each mailbox only so long after its creation, but for those that are there.
+    pub(super) fn list_late(&mut self, late: Duration) {
+        self.late = Some(late);
+        self.mailboxes.iter_mut().for_each(|mailbox| mailbox.made = None);
+    }
+
     pub(super) fn domain(&self, name: &str) -> Option<&Domain> {
         self.domains.iter().find(|d| d.name == name)
     }
@@ -218,7 +245,8 @@ impl Account {
 
     /// Adds a mailbox; the caller has checked that it may be added.
     pub(super) fn add_mailbox(&mut self, local: &str, domain: &str, password: Option<&str>) -> &mut Mailbox {
-        let (serial, now) = (self.serial("mailbox"), self.now());
+        let serial = self.serial("mailbox");
+        let now = self.now().saturating_add_signed(self.times.creation_ahead);
         let mut mailbox = Mailbox {
             serial,
             local: local.to_owned(),
@@ -234,6 +262,23 @@ impl Account {
         }
         self.mailboxes.push(mailbox);
         self.mailboxes.last_mut().expect("one was just pushed")
+    }
+
+    /// Does what another client does.
+    pub(super) fn let_other(&mut self, other: &Other) {
+        match other {
+            Other::CreatesMailbox(address) => {
+                let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+                self.add_mailbox(local, domain, None);
+            }
+            Other::DeletesMailbox(address) => self.mailboxes.retain(|m| m.address() != *address),
+            Other::CreatesAlias(source, target) => {
+                let (serial, created) = (self.serial("alias"), self.now());
+                let (source, targets) = (source.clone(), vec![target.clone()]);
+                self.aliases.push(Alias { serial, source, targets, created, updated: created, extra: Map::new() });
+            }
+            Other::DeletesAlias(source) => self.aliases.retain(|a| a.source != *source),
+        }
     }
 
     /// Removes a domain with its mailboxes and aliases.
@@ -328,8 +373,10 @@ impl Store {
         self.with(provider, |account| account.ticks += u64::from(account.running.is_none()));
     }
 
-    pub(super) fn now(&self, provider: ProviderId) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(self.with(provider, |account| account.now()))
+    /// Returns a provider's time, so many seconds ahead.
+    pub(super) fn date(&self, provider: ProviderId, ahead: i64) -> SystemTime {
+        let now = self.with(provider, |account| account.now()).saturating_add_signed(ahead);
+        SystemTime::UNIX_EPOCH + Duration::from_secs(now)
     }
 }
 

@@ -15,6 +15,7 @@ mod input;
 mod layers;
 mod listing;
 mod machine;
+mod matrix;
 mod passwords;
 mod program;
 mod replay;
