@@ -455,3 +455,19 @@ fn whole_message(error: &Error) -> String {
         None => error.message.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::may_wait_to_be_filled;
+
+    #[test]
+    fn a_request_waits_only_while_rows_come_that_would_fill_it() {
+        // So many rows are held of at most ten, so many more are ready, and a group is twenty.
+        let waits = |held, ready, more_come| may_wait_to_be_filled(held, 10, ready, 20, more_come);
+        assert!(waits(1, 0, true) && waits(9, 10, true));
+        assert!(!waits(10, 0, true), "it is full");
+        assert!(!waits(9, 11, true), "what is ready is a group, so that waiting would fill nothing");
+        assert!(!waits(1, 0, false) && !waits(9, 10, false), "nothing comes that would fill it");
+        assert!(!may_wait_to_be_filled(1, 1, 0, 1, true), "a request of one row is full at once");
+    }
+}
