@@ -209,7 +209,7 @@ pub static ALIAS: Shape = Shape {
         OUTCOME,
         column("notes").folds(),
     ],
-    table: &["source", "targets", "provider", "created_at", "outcome"],
+    table: &["source", "targets", "provider", "status", "created_at", "outcome"],
 };
 
 /// Credentials.
