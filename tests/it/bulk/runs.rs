@@ -230,3 +230,23 @@ async fn a_file_can_be_applied_again() {
     let fourth: Vec<Value> = apply("fourth.csv").await;
     assert_eq!(fourth, ["unchanged"], "a row may ask for nothing but that it is there");
 }
+
+/// A23: a run is also named by the beginning of its name, as long as only one begins so.
+#[tokio::test]
+async fn a_run_is_named_by_the_beginning_of_its_name() {
+    let (_sandbox, mbx, file) = on_emboux("address\none@example.com\n").await;
+    let create = async |name: &str| {
+        let out = mbx.home.path().join(name).to_string_lossy().into_owned();
+        let args = ["bulk", "create", &file, "--if-exists", "ok"];
+        mbx.run(&[&args[..], &GENERATE[..], &[&out]].concat()).await.ok();
+    };
+    let show = async |run: &str| mbx.run(&["bulk", "show", run, "-o", "value"]).await;
+    create("first.csv").await;
+    let name = super::run_of(&mbx).await;
+    assert_eq!(show(&name[..name.len() - 1]).await.ok().stdout.trim(), "one@example.com");
+    assert_eq!(show(&format!("{name}x")).await.code, 6);
+    create("second.csv").await;
+    let both = show(&name[..3]).await;
+    assert_eq!(both.code, 6, "{both:?}");
+    assert!(both.stderr.contains("is the beginning of several runs") && both.stderr.contains(&name), "{both:?}");
+}
