@@ -363,10 +363,6 @@ impl Case {
             case.before = Before::Yes;
         }
         case.lose(last);
-        if was_listed && task == Task::Create {
-            // What exists is not created, so that no request carried a password.
-            case.password = None;
-        }
         case
     }
 
@@ -580,6 +576,11 @@ impl Case {
                 self.before = Before::No(at);
                 Step::Send
             }
+            // It was listed, so that it is not created, whatever the look was to add.
+            (Task::Create, Found::Incomplete) if self.before == Before::Yes => match self.rules.on_existing {
+                OnExisting::Update => self.become_task(Task::Update),
+                OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Shown),
+            },
             (_, Found::Incomplete) => Step::Send,
         }
     }
