@@ -440,7 +440,10 @@ impl Case {
     pub fn send(&mut self, at: Timestamp) {
         self.attempts += 1;
         self.last_sent = at;
-        self.sent.get_or_insert(at);
+        // Where an earlier process may have sent the first one, that is not this one.
+        if !self.is_doubted() {
+            self.sent.get_or_insert(at);
+        }
     }
 
     /// Takes in what happened, and returns what to do next.
