@@ -537,8 +537,7 @@ impl Case {
                     self.finish(Outcome::Failed, Why::Answered)
                 }
                 Task::Create => self.doubt_again(Doubt::Refused),
-                Task::Finish => self.finish(Outcome::Failed, Why::Answered),
-                Task::Update | Task::SetPassword | Task::Delete => self.unknown(Why::Answered),
+                Task::Finish | Task::Update | Task::SetPassword | Task::Delete => self.unknown(Why::Answered),
             },
         }
     }
@@ -597,9 +596,10 @@ impl Case {
         }
     }
 
-    /// Goes over to another request, of which nothing was sent yet.
+    /// Goes over to another request, of which nothing was sent yet; by an earlier process it may have been.
     fn become_task(&mut self, task: Task) -> Step {
-        (self.task, self.doubt, self.attempts, self.looks) = (task, Doubt::None, 0, 0);
+        let doubt = if self.is_resumed { Doubt::Lost } else { Doubt::None };
+        (self.task, self.doubt, self.attempts, self.looks) = (task, doubt, 0, 0);
         if self.rules.resends { Step::Send } else { self.unknown(Why::OnlyLooked) }
     }
 
