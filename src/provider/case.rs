@@ -31,13 +31,15 @@
 //! | no look showed it, and the provider documents that it refuses a second one | it is sent again: that cannot make two |
 //! | no look showed it, otherwise | `unknown` |
 //!
-//! | a conflict in reply to a repeat | a look decides as above; what is never shown stays `unknown` |
+//! | a conflict in reply to a repeat | a look decides as above; what is proven absent is held by something else |
 //! |---|---|
 //! | a refusal in reply to a repeat | a look decides as above, and nothing is sent again |
 //!
 //! An update and a password are sent again as they are: setting the same value twice is setting it once. A delete is sent
-//! again while a look still shows the thing; it is `deleted` when it was seen before and a complete listing lacks it, when
-//! another one of a later creation time stands in its place, or when the provider answers that it is not there.
+//! again while a look still shows the thing. After the last attempt, a change or a deletion that a look does not show has
+//! failed where that look would prove an absence, else it is `unknown`. A delete is `deleted` when it was seen before and
+//! a complete listing lacks it, when another one of a different id stands in its place, or when the provider answers that
+//! it is not there.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -474,6 +476,7 @@ impl Case {
                             let done = if self.task == Task::Finish { Outcome::Created } else { Outcome::Updated };
                             self.finish(done, Why::Shown)
                         }
+                        (Task::Finish | Task::Update, Found::There(_)) => self.still_as_it_was(look),
                         (Task::Finish | Task::Update | Task::SetPassword, _) => self.send_again(Why::LostEachTime),
                     }
                 }
@@ -662,8 +665,8 @@ impl Case {
         self.lost.max(self.last_sent).max(self.worked_on)
     }
 
-    /// Says what proves that a complete listing lacks the thing because it is not there: that it is newer than the loss,
-    /// or that the loss is long ago.
+    /// Says what proves that a complete listing shows all that was done: that it is newer than the loss, or that the loss
+    /// is long ago.
     fn absence(&self, look: Look) -> (bool, bool) {
         let quiet = self.last_doubt() + self.rules.grace();
         let is_newer = look.as_of.is_some_and(|as_of| as_of >= quiet);
@@ -688,7 +691,19 @@ impl Case {
             Found::Missing if self.before == Before::Yes || matches!(self.absence(look), (true, _) | (_, true)) => {
                 self.finish(Outcome::Deleted, Why::NotShown)
             }
+            // By its creation time it is the one that was there before.
+            Found::There(Seen { made: Made::Before, .. }) => self.still_as_it_was(look),
             Found::There(_) | Found::Missing | Found::Incomplete => self.send_again(Why::LostEachTime),
+        }
+    }
+
+    /// Sends a change or a deletion again that a look does not show, or says after the last attempt that it was not done,
+    /// where the look proves it.
+    fn still_as_it_was(&self, look: Look) -> Step {
+        match self.absence(look) {
+            (false, false) => self.send_again(Why::LostEachTime),
+            _ if self.may_send() => Step::Send,
+            _ => self.finish(Outcome::Failed, Why::Shown),
         }
     }
 
