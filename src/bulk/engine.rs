@@ -380,6 +380,13 @@ impl Run<'_> {
             (Outcome::Failed, Why::NotShown) => {
                 Some(format!("{} was not created: its answer was lost, and a later look lacks it", job.new.address))
             }
+            (Outcome::Failed, Why::Shown) if job.case.is_doubted() => {
+                let done = words::participle(job.case.task());
+                Some(format!(
+                    "{} was not {done}: its answer was lost, and a later look shows it as it was",
+                    job.new.address
+                ))
+            }
             (Outcome::Failed, Why::HeldOtherwise) => {
                 Some("the address is refused as existing, but no mailbox has it: an alias may hold it".to_owned())
             }

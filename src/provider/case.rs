@@ -31,13 +31,15 @@
 //! | no look showed it, and the provider documents that it refuses a second one | it is sent again: that cannot make two |
 //! | no look showed it, otherwise | `unknown` |
 //!
-//! | a conflict in reply to a repeat | a look decides as above; what is never shown stays `unknown` |
+//! | a conflict in reply to a repeat | a look decides as above; what is proven absent is held by something else |
 //! |---|---|
 //! | a refusal in reply to a repeat | a look decides as above, and nothing is sent again |
 //!
 //! An update and a password are sent again as they are: setting the same value twice is setting it once. A delete is sent
-//! again while a look still shows the thing; it is `deleted` when it was seen before and a complete listing lacks it, when
-//! another one of a later creation time stands in its place, or when the provider answers that it is not there.
+//! again while a look still shows the thing. After the last attempt, a change or a deletion that a look does not show has
+//! failed where that look would prove an absence, else it is `unknown`. A delete is `deleted` when it was seen before and
+//! a complete listing lacks it, when another one of a different id stands in its place, or when the provider answers that
+//! it is not there.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -363,10 +365,6 @@ impl Case {
             case.before = Before::Yes;
         }
         case.lose(last);
-        if was_listed && task == Task::Create {
-            // What exists is not created, so that no request carried a password.
-            case.password = None;
-        }
         case
     }
 
@@ -444,7 +442,10 @@ impl Case {
     pub fn send(&mut self, at: Timestamp) {
         self.attempts += 1;
         self.last_sent = at;
-        self.sent.get_or_insert(at);
+        // Where an earlier process may have sent the first one, that is not this one.
+        if !self.is_doubted() {
+            self.sent.get_or_insert(at);
+        }
     }
 
     /// Takes in what happened, and returns what to do next.
@@ -475,6 +476,7 @@ impl Case {
                             let done = if self.task == Task::Finish { Outcome::Created } else { Outcome::Updated };
                             self.finish(done, Why::Shown)
                         }
+                        (Task::Finish | Task::Update, Found::There(_)) => self.still_as_it_was(look),
                         (Task::Finish | Task::Update | Task::SetPassword, _) => self.send_again(Why::LostEachTime),
                     }
                 }
@@ -538,8 +540,7 @@ impl Case {
                     self.finish(Outcome::Failed, Why::Answered)
                 }
                 Task::Create => self.doubt_again(Doubt::Refused),
-                Task::Finish => self.finish(Outcome::Failed, Why::Answered),
-                Task::Update | Task::SetPassword | Task::Delete => self.unknown(Why::Answered),
+                Task::Finish | Task::Update | Task::SetPassword | Task::Delete => self.unknown(Why::Answered),
             },
         }
     }
@@ -580,6 +581,11 @@ impl Case {
                 self.before = Before::No(at);
                 Step::Send
             }
+            // It was listed, so that it is not created, whatever the look was to add.
+            (Task::Create, Found::Incomplete) if self.before == Before::Yes => match self.rules.on_existing {
+                OnExisting::Update => self.become_task(Task::Update),
+                OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Shown),
+            },
             (_, Found::Incomplete) => Step::Send,
         }
     }
@@ -593,9 +599,10 @@ impl Case {
         }
     }
 
-    /// Goes over to another request, of which nothing was sent yet.
+    /// Goes over to another request, of which nothing was sent yet; by an earlier process it may have been.
     fn become_task(&mut self, task: Task) -> Step {
-        (self.task, self.doubt, self.attempts, self.looks) = (task, Doubt::None, 0, 0);
+        let doubt = if self.is_resumed { Doubt::Lost } else { Doubt::None };
+        (self.task, self.doubt, self.attempts, self.looks) = (task, doubt, 0, 0);
         if self.rules.resends { Step::Send } else { self.unknown(Why::OnlyLooked) }
     }
 
@@ -658,8 +665,8 @@ impl Case {
         self.lost.max(self.last_sent).max(self.worked_on)
     }
 
-    /// Says what proves that a complete listing lacks the thing because it is not there: that it is newer than the loss,
-    /// or that the loss is long ago.
+    /// Says what proves that a complete listing shows all that was done: that it is newer than the loss, or that the loss
+    /// is long ago.
     fn absence(&self, look: Look) -> (bool, bool) {
         let quiet = self.last_doubt() + self.rules.grace();
         let is_newer = look.as_of.is_some_and(|as_of| as_of >= quiet);
@@ -684,7 +691,19 @@ impl Case {
             Found::Missing if self.before == Before::Yes || matches!(self.absence(look), (true, _) | (_, true)) => {
                 self.finish(Outcome::Deleted, Why::NotShown)
             }
+            // By its creation time it is the one that was there before.
+            Found::There(Seen { made: Made::Before, .. }) => self.still_as_it_was(look),
             Found::There(_) | Found::Missing | Found::Incomplete => self.send_again(Why::LostEachTime),
+        }
+    }
+
+    /// Sends a change or a deletion again that a look does not show, or says after the last attempt that it was not done,
+    /// where the look proves it.
+    fn still_as_it_was(&self, look: Look) -> Step {
+        match self.absence(look) {
+            (false, false) => self.send_again(Why::LostEachTime),
+            _ if self.may_send() => Step::Send,
+            _ => self.finish(Outcome::Failed, Why::Shown),
         }
     }
 

@@ -150,7 +150,7 @@ impl Checked {
 }
 
 /// Returns what was done to a thing, as the end of a sentence.
-fn participle(task: Task) -> &'static str {
+pub(crate) fn participle(task: Task) -> &'static str {
     match task {
         Task::Create => "created",
         Task::Finish | Task::Update | Task::SetPassword => "changed",

@@ -43,8 +43,8 @@ pub(super) struct Ran {
     pub(super) sends: u32,
     /// How late a listing was at most that showed another row of the run.
     pub(super) seen_lag: Option<Ms>,
-    /// Whether the process was killed while the second half of a create was under way.
-    pub(super) forgot_half: bool,
+    /// Whether the process was killed after an answer had made another request necessary.
+    pub(super) forgot_answer: bool,
     /// Whether the answer to a request was lost that carried a password.
     pub(super) password_lost: bool,
     /// The last creation time that a look showed.
@@ -145,7 +145,7 @@ impl<'a> Sim<'a> {
             unproven_repeats: 0,
             sends: 0,
             seen_lag: None,
-            forgot_half: false,
+            forgot_answer: false,
             password_lost: false,
             stamp: None,
             shown_from: None,
@@ -304,7 +304,7 @@ impl<'a> Sim<'a> {
             self.lose(killed);
         }
         let was_listed = self.was_listed;
-        self.ran.forgot_half = self.case.task() == Task::Finish;
+        self.ran.forgot_answer = self.case.task() != self.world.task;
         self.now = killed + after;
         // All that it knows is what the journal says.
         self.hasher = Evidence(0);
@@ -352,9 +352,10 @@ impl<'a> Sim<'a> {
             (Work::Nothing, _) => {}
             (Work::Late(after), Says::Lost) => self.host.plan_ours(sent + after, task),
             (Work::AtOnce, _) => answer = Some(self.carry_out(task, sent + THERE)),
-            (Work::Half, _) => {
-                self.host.advance(sent + THERE);
-                answer = Some(self.host.carry_out_half(task, sent + THERE));
+            (Work::Half(after), Says::Lost) => self.host.plan_half(sent + after, task),
+            (Work::Half(after), _) => {
+                self.host.advance(sent + after);
+                answer = Some(self.host.carry_out_half(task, sent + after));
             }
             (Work::Late(after), _) => answer = Some(self.carry_out(task, sent + after)),
         }
@@ -394,7 +395,7 @@ impl<'a> Sim<'a> {
     /// Returns what a listing shows whose content is read at this time.
     fn shown(&mut self, time: Ms) -> Option<usize> {
         self.host.advance(time);
-        self.host.held(self.world.content(time)).map(|(number, _)| number)
+        self.host.held(self.world.own_content(time)).map(|(number, _)| number)
     }
 
     /// Takes in the Date header of an answer, as the sender does.
@@ -406,14 +407,14 @@ impl<'a> Sim<'a> {
         self.saw("date", ms(date));
     }
 
-    fn stamp(&self, time: Ms) -> Option<Stamp> {
+    fn stamp(&self, time: Ms, ahead: Option<Ms>) -> Option<Stamp> {
         let stamps = if self.rules.can_look { self.world.dialect.stamps } else { Stamps::None };
-        self.world.stamp.and_then(|ahead| stamps.show(time, ahead))
+        ahead.and_then(|ahead| stamps.show(time, ahead))
     }
 
     /// Learns of the provider's clock from a mailbox of another row.
     fn learn(&mut self, known: Ms, made_after: Ms) {
-        let stamp = self.stamp(known + made_after);
+        let stamp = self.stamp(known + made_after, self.world.stamp);
         self.witnesses.clock.learn(stamp.as_ref(), at(known));
         self.saw("stamp of another row", stamp.as_ref().map(Stamp::as_str));
     }
@@ -453,7 +454,7 @@ impl<'a> Sim<'a> {
         let found = match shown {
             _ if is_cut => Found::Incomplete,
             None => Found::Missing,
-            Some(number) => Found::There(self.see(number, self.world.content(began + THERE))),
+            Some(number) => Found::There(self.see(number, self.world.own_content(began + THERE))),
         };
         self.saw("look", (began, as_of.map(ms)));
         match found {
@@ -472,7 +473,7 @@ impl<'a> Sim<'a> {
 
     fn see(&mut self, number: usize, content: Ms) -> Seen {
         let thing = self.host.things[number];
-        let stamp = self.stamp(thing.from);
+        let stamp = self.stamp(thing.from, self.world.own_stamp.or(self.world.stamp));
         if self.case.is_doubted() {
             self.ran.shown_from.get_or_insert(thing.from);
             self.ran.shown_at.get_or_insert(self.now);
@@ -508,6 +509,11 @@ impl Ran {
     /// Returns how many things that others made are there.
     pub(super) fn others(&self) -> usize {
         self.host.count(Maker::Other, self.end())
+    }
+
+    /// Returns whether what is there was created too late for the listing before the request.
+    pub(super) fn is_unlisted(&self, world: &World<'_>) -> bool {
+        self.host.held(self.end()).is_some_and(|(_, thing)| thing.from > world.content(0))
     }
 
     /// A time after all that our requests have done.

@@ -36,6 +36,7 @@ impl Thing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
     Ours(Task),
+    OursByHalf(Task),
     Others(Act),
 }
 
@@ -91,6 +92,11 @@ impl Host {
         self.plans.push((time, Plan::Ours(task)));
     }
 
+    /// Has the first half of a request carried out later.
+    pub(super) fn plan_half(&mut self, time: Ms, task: Task) {
+        self.plans.push((time, Plan::OursByHalf(task)));
+    }
+
     /// Lets everything happen that was to happen until now.
     pub(super) fn advance(&mut self, now: Ms) {
         self.plans.sort_by_key(|(time, _)| *time);
@@ -100,6 +106,7 @@ impl Host {
             self.plans.remove(0);
             match plan {
                 Plan::Ours(task) => _ = self.carry_out(task, time),
+                Plan::OursByHalf(task) => _ = self.carry_out_half(task, time),
                 Plan::Others(Act::Delete) => _ = self.delete(time),
                 Plan::Others(act) => _ = self.create(Maker::Other, time, act),
             }
@@ -108,7 +115,7 @@ impl Host {
 
     /// Lets our own requests take effect that still can, and nothing else happen.
     pub(super) fn finish_ours(&mut self) {
-        self.plans.retain(|(_, plan)| matches!(plan, Plan::Ours(_)));
+        self.plans.retain(|(_, plan)| !matches!(plan, Plan::Others(_)));
         self.advance(EVER - 1);
     }
 

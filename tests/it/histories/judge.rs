@@ -6,7 +6,7 @@ use mbx::provider::case::{Task, Why};
 
 use super::driver::{Ran, run};
 use super::host::Maker;
-use super::world::{Act, DAY, HOUR, MINUTE, Ms, SECOND, Says, Scene, Stamps, Trouble, When, Work, World};
+use super::world::{Act, DAY, Driver, HOUR, MINUTE, Ms, SECOND, Says, Scene, Stamps, Trouble, When, Work, World};
 
 /// What a verdict is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub(super) enum Class {
     Unchanged,
     Deleted,
     Absent,
+    /// Created just before the listing that lacked it: that listing was late.
+    AbsentUnlisted,
     Failed,
     Unknown(&'static str),
 }
@@ -102,17 +104,31 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
         (Outcome::Exists | Outcome::Unchanged, Truth::Changed) => Err("called unchanged, and it was changed"),
         (Outcome::Exists, Truth::Others) => Ok(Class::Exists),
         // A host that accepts repeats holds both, and the verdict says that our password may be in use.
-        (Outcome::Exists, Truth::Ours) if ran.others() > 0 && verdict.password.is_some() => Ok(Class::ExistsBesideOurs),
+        (Outcome::Exists | Outcome::Updated | Outcome::Unchanged, Truth::Ours)
+            if ran.others() > 0 && verdict.password.is_some() =>
+        {
+            Ok(Class::ExistsBesideOurs)
+        }
         (Outcome::Exists, Truth::Nothing) if world.scene.is_held => Ok(Class::Exists),
         // Somebody else may delete it after the look.
         (Outcome::Updated, Truth::Changed | Truth::Others) => Ok(Class::Updated),
+        // Somebody else has set the same.
+        (Outcome::Updated, Truth::Same) if world.task == Task::Update && is_as_asked(ran) => Ok(Class::Updated),
         (Outcome::Unchanged, Truth::Others) => Ok(Class::Unchanged),
         // Somebody else may delete it after an update.
         (Outcome::Updated, Truth::Gone) if world.task != Task::Delete && ran.host.has_worked => Ok(Class::Updated),
         (Outcome::Deleted, Truth::Gone | Truth::NeverThere) => Ok(Class::Deleted),
         (Outcome::Absent, Truth::Gone | Truth::NeverThere) => Ok(Class::Absent),
+        // A listing that is late lacks what was created just before it; no request was sent.
+        (Outcome::Absent, Truth::Original) if ran.sent.is_none() && ran.is_unlisted(world) => Ok(Class::AbsentUnlisted),
         (Outcome::Failed, Truth::Gone) if world.task == Task::Delete && ran.host.has_worked => {
             Err("called failed, and it was deleted")
+        }
+        // What has failed is a change of somebody else's.
+        (Outcome::Failed, Truth::Ours)
+            if ran.task != Task::Create && ran.others() > 0 && verdict.password.is_some() =>
+        {
+            Ok(Class::ExistsBesideOurs)
         }
         // Its second half has failed.
         (Outcome::Failed, Truth::Ours) if ran.task == Task::Finish && !has_our_fields(ran) => Ok(Class::HalfCreated),
@@ -129,6 +145,11 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
 fn has_our_fields(ran: &Ran) -> bool {
     let is_ours = |maker: Maker| maker == Maker::Us;
     ran.host.things.iter().any(|thing| is_ours(thing.maker) && thing.is_held(ran.end()) && thing.our_fields.is_some())
+}
+
+/// Returns whether what is there is as we asked for it, whoever made it so.
+fn is_as_asked(ran: &Ran) -> bool {
+    ran.host.held(ran.end()).is_some_and(|(_, thing)| thing.our_fields.is_some())
 }
 
 fn may_hold_our_password(world: &World<'_>, ran: &Ran) -> bool {
@@ -173,6 +194,9 @@ fn reason(why: Why) -> &'static str {
     }
 }
 
+/// How many of the scenes of other worlds are tried first.
+const LIKELY: usize = 5;
+
 /// Looks for another world that the driver could not tell from this one, and where something else is true. What a clock
 /// may be off by in such a world, and how late a listing, is what the tables of `case` allow for.
 pub(super) fn has_rival(world: &World<'_>, ran: &Ran) -> bool {
@@ -181,37 +205,51 @@ pub(super) fn has_rival(world: &World<'_>, ran: &Ran) -> bool {
     if world.task != Task::Create && is_another(world, ran) {
         return true;
     }
-    // The journal does not say that a create was answered when its second half is under way, and whoever only looks sets
-    // nothing.
-    if ran.forgot_half || ran.verdict.why == Why::OnlyLooked {
+    // The journal does not keep an answer that made another request necessary, and whoever only looks sets nothing.
+    if ran.forgot_answer || ran.verdict.why == Why::OnlyLooked {
         return true;
     }
-    let scenes = scenes(world, ran);
-    let mut lists = vec![(world.lag, None)];
-    // A listing may be twice as late as it was, and as much later as a host may work on.
-    for from in [ran.last_sent, ran.lost].into_iter().flatten() {
-        if ran.seen_lag.is_none_or(|lag| ran.ended - from <= 2 * lag + 4 * SECOND) {
-            lists.push((world.lag, Some((from, from))));
-        }
+    // Where nothing says when the request left, nothing says whose a thing is.
+    if matches!(world.driver, Driver::ResumedUnmarked(_)) && ran.verdict.why == Why::NotProven {
+        return true;
     }
-    // What shows may be ours, first listed just then.
-    lists.extend(ran.shown_at.zip(ran.sent).map(|(shown, sent)| (shown - sent - 200, None)));
-    lists.extend([0, 1500, MINUTE, 14 * MINUTE].map(|lag| (lag, None)));
-    // What a host does with a second create is known only where its documents say it.
-    let hosts = [world.accepts, false];
-    let hosts = if world.accepts { &hosts[..] } else { &hosts[1..] };
     let works = works(world, ran);
-    lists.into_iter().any(|(lag, stuck)| {
-        works.iter().any(|&(troubles, except)| {
-            scenes.iter().any(|&(scene, stamp)| {
-                hosts.iter().any(|&accepts| {
-                    let rival = World { troubles, except, scene, stamp, lag, stuck, accepts, ..*world };
-                    let other = run(&rival);
-                    other.evidence == ran.evidence && truth(&rival, &other) != wanted
-                })
+    let lists = lists(world, ran);
+    let scenes = scenes(world, ran);
+    // What a host does with a second create is known only where its documents say it.
+    let hosts = if world.accepts { vec![true, false] } else { vec![false] };
+    // The first scenes are the likely ones.
+    let (likely, others) = scenes.split_at(LIKELY.min(scenes.len()));
+    [likely, others].into_iter().any(|scenes| {
+        let rivals = lists.iter().flat_map(|list| works.iter().map(move |work| (list, work)));
+        let mut rivals = rivals.flat_map(|pair| scenes.iter().map(move |scene| (pair, scene)));
+        rivals.any(|((&(lag, own_lag, stuck), &(troubles, except)), &(scene, stamp, own_stamp))| {
+            hosts.iter().any(|&accepts| {
+                let rival = World { troubles, except, scene, stamp, own_stamp, lag, own_lag, stuck, accepts, ..*world };
+                let other = run(&rival);
+                other.evidence == ran.evidence && truth(&rival, &other) != wanted
             })
         })
     })
+}
+
+/// How late listings are, how late for the thing itself, and from when on they are stuck.
+type Listing = (Ms, Option<Ms>, Option<(Ms, Ms)>);
+
+/// Returns other listings.
+fn lists(world: &World<'_>, ran: &Ran) -> Vec<Listing> {
+    let mut lists = vec![(world.lag, None, None)];
+    // What shows may be ours, first listed just then. A listing may show it sooner than other rows, and never later.
+    let own = ran.shown_at.zip(ran.sent).map(|(shown, sent)| shown - sent - 200);
+    lists.extend(own.into_iter().chain([0]).filter(|own| *own < world.lag).map(|own| (world.lag, Some(own), None)));
+    // A listing may be twice as late as it was, and as much later as a host may work on.
+    for from in [ran.last_sent, ran.lost].into_iter().flatten() {
+        if ran.seen_lag.is_none_or(|lag| ran.ended - from <= 2 * lag + 4 * SECOND) {
+            lists.push((world.lag, None, Some((from, from))));
+        }
+    }
+    lists.extend(own.into_iter().chain([0, 1500, MINUTE, 14 * MINUTE]).map(|lag| (lag, None, None)));
+    lists
 }
 
 /// Returns whether somebody else has deleted the thing that a request was about, or put another in its place.
@@ -221,11 +259,11 @@ fn is_another(world: &World<'_>, ran: &Ran) -> bool {
     is_gone || is_new
 }
 
-/// What may have happened to the answers, and which request somebody's work came before.
-type Works = Vec<([Trouble; 3], Option<(u32, Work)>)>;
+/// What happens to the requests, and what one of them does instead.
+type Doings = ([Trouble; 3], Option<(u32, Work)>);
 
 /// Returns the same losses over other work: all lost requests do the same, or one of them does and the others do nothing.
-fn works(world: &World<'_>, ran: &Ran) -> Works {
+fn works(world: &World<'_>, ran: &Ran) -> Vec<Doings> {
     let is_open = |attempt: u32| world.trouble(attempt).says == Says::Lost || world.driver_hides(attempt);
     let all = |work: Work| {
         let mut troubles = world.troubles;
@@ -238,42 +276,47 @@ fn works(world: &World<'_>, ran: &Ran) -> Works {
     };
     let none = all(Work::Nothing);
     // A host works on for a while after a loss, and no longer.
-    let shown = ran.shown_from.zip(ran.sent).map(|(shown, sent)| shown - sent).filter(|late| *late > 0).map(Work::Late);
+    let shown = ran.shown_from.zip(ran.sent).map(|(shown, sent)| shown - sent).filter(|late| *late > 0);
+    let shown: Vec<_> = shown.into_iter().flat_map(|late| [Work::Late(late), Work::Half(late)]).collect();
     let late = |attempt: u32| Work::Late(world.trouble(attempt).took + 2 * SECOND);
     let mut works = vec![(world.troubles, world.except), (none, None)];
-    for work in [Work::AtOnce, Work::Half, late(0)].into_iter().chain(shown) {
+    for work in [Work::AtOnce, Work::Half(60), late(0)].into_iter().chain(shown.iter().copied()) {
         works.push((all(work), None));
     }
     for attempt in [0, 1, ran.sends.saturating_sub(1)].into_iter().filter(|attempt| is_open(*attempt)) {
-        let ways = [Work::AtOnce, Work::Half, late(attempt)].into_iter().chain(shown);
+        let ways = [Work::AtOnce, Work::Half(60), late(attempt)].into_iter().chain(shown.iter().copied());
         works.extend(ways.map(|work| (none, Some((attempt, work)))));
     }
     works
 }
 
 /// Returns other things that may be there, each with a clock that shows them at the same time.
-fn scenes(world: &World<'_>, ran: &Ran) -> Vec<(Scene, Option<Ms>)> {
+fn scenes(world: &World<'_>, ran: &Ran) -> Vec<(Scene, Option<Ms>, Option<Ms>)> {
     let (sent, lost) = (ran.sent.unwrap_or_default(), ran.lost.unwrap_or_default());
     let last = ran.last_sent.unwrap_or_default();
     let mut times = vec![last + 20, -30 * MINUTE, -2 * MINUTE, -SECOND, 60, sent + 20, lost + 200, lost + 2 * MINUTE];
     times.extend(ran.shown_from);
-    let mut all: Vec<_> =
-        [world.scene, Scene::EMPTY, Scene::THERE, Scene::HELD].map(|scene| (scene, world.stamp)).into();
+    let mut all: Vec<_> = [world.scene, Scene::EMPTY].map(|scene| (scene, world.stamp, None)).into();
+    if let Some((from, ahead)) = ran.shown_from.zip(world.stamp) {
+        // What was shown is ours, or somebody else's, by a clock that is off by another amount.
+        let ours = (sent + 50, Scene::EMPTY);
+        let others = times.iter().map(|time| (*time, Scene::EMPTY.with(When::Look(*time), Act::Create)));
+        for (made, scene) in [ours].into_iter().chain(others) {
+            let off = from + ahead - made;
+            let most = if world.dialect.stamps == Stamps::NoZone { 16 * HOUR } else { 2 * HOUR };
+            if (off - ahead).abs() <= MINUTE + 2 * SECOND {
+                all.push((scene, world.stamp, Some(off)));
+            }
+            if off.abs() <= most + MINUTE || (off - DAY).abs() <= most + MINUTE {
+                all.push((scene, Some(off), None));
+            }
+        }
+    }
     for there in [Scene::EMPTY, Scene::THERE] {
         for act in [Act::Create, Act::CreateAlike, Act::Delete] {
-            all.extend(times.iter().map(|time| (there.with(When::Look(*time), act), world.stamp)));
+            all.extend(times.iter().map(|time| (there.with(When::Look(*time), act), world.stamp, None)));
         }
     }
-    let Some((from, ahead)) = ran.shown_from.zip(world.stamp) else { return all };
-    // What was shown is somebody else's, by a clock that is off by another amount, or ours.
-    let ours = (sent + 50, Scene::EMPTY);
-    let others = times.iter().map(|time| (*time, Scene::EMPTY.with(When::Look(*time), Act::Create)));
-    for (made, scene) in others.chain([ours]) {
-        let off = from + ahead - made;
-        let most = if world.dialect.stamps == Stamps::NoZone { 16 * HOUR } else { 2 * HOUR };
-        if off.abs() <= most + MINUTE || (off - DAY).abs() <= most + MINUTE {
-            all.push((scene, Some(off)));
-        }
-    }
+    all.extend([Scene::THERE, Scene::HELD].map(|scene| (scene, world.stamp, None)));
     all
 }

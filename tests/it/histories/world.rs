@@ -152,8 +152,8 @@ pub(super) enum Work {
     AtOnce,
     /// It is carried out so long after it left, whatever was answered before.
     Late(Ms),
-    /// It creates the thing at once, without what takes a second request.
-    Half,
+    /// It creates the thing so long after it left, without what takes a second request.
+    Half(Ms),
 }
 
 /// What the driver reads.
@@ -203,8 +203,8 @@ pub(super) const TROUBLES: [Trouble; 19] = [
     trouble("HTML", 2 * SECOND, Work::AtOnce, Says::Lost),
     trouble("HTML before the commit", 2 * SECOND, Work::Nothing, Says::Lost),
     trouble("cut JSON", 350, Work::AtOnce, Says::Lost),
-    trouble("half done", 250, Work::Half, Says::Truth),
-    trouble("lost half-way", 9 * SECOND, Work::Half, Says::Lost),
+    trouble("half done", 250, Work::Half(60), Says::Truth),
+    trouble("lost half-way", 9 * SECOND, Work::Half(60), Says::Lost),
     trouble("refused", 150, Work::Nothing, Says::Refused),
     trouble("not sent", 50, Work::Nothing, Says::NotSent),
 ];
@@ -294,8 +294,12 @@ pub(super) struct World<'a> {
     pub(super) date: Option<Ms>,
     /// How far creation times are ahead; `None` where there are none.
     pub(super) stamp: Option<Ms>,
+    /// The same for the thing that the request is about: two times of one clock may differ a little.
+    pub(super) own_stamp: Option<Ms>,
     /// How old what a listing shows is.
     pub(super) lag: Ms,
+    /// The same for the thing that the request is about, where a listing shows some things sooner than others.
+    pub(super) own_lag: Option<Ms>,
     /// From when on listings show nothing newer than a time: one that lags need not do so evenly.
     pub(super) stuck: Option<(Ms, Ms)>,
     /// Which looks end early, a bit for each; the last stands for all later ones.
@@ -311,11 +315,20 @@ impl World<'_> {
         trouble
     }
 
-    /// Returns up to when a listing shows what was done that is read at this time.
+    /// Returns up to when a listing that is read at this time shows what became of other rows.
     pub(super) fn content(&self, time: Ms) -> Ms {
+        self.content_after(time, self.lag)
+    }
+
+    /// Returns the same for the thing that the request is about.
+    pub(super) fn own_content(&self, time: Ms) -> Ms {
+        self.content_after(time, self.own_lag.unwrap_or(self.lag))
+    }
+
+    fn content_after(&self, time: Ms, lag: Ms) -> Ms {
         match self.stuck {
-            Some((from, until)) if time >= from => until.min(time - self.lag),
-            _ => time - self.lag,
+            Some((from, until)) if time >= from => until.min(time - lag),
+            _ => time - lag,
         }
     }
 
