@@ -192,7 +192,14 @@ impl<'h> Call<'h> {
             Intent::Read => shared.pace.read,
             Intent::Write => shared.pace.write,
         };
-        let result = match timeout(first_byte, request.send()).await {
+        let answer = async {
+            #[cfg(fuzzing)]
+            if let Some(canned) = super::canned::answer() {
+                return Ok(canned);
+            }
+            request.send().await
+        };
+        let result = match timeout(first_byte, answer).await {
             Ok(Ok(response)) => {
                 self.note_time(&response, sent);
                 let status = response.status();

@@ -21,6 +21,8 @@
 
 mod array;
 mod call;
+#[cfg(fuzzing)]
+mod canned;
 mod limit;
 mod listing;
 mod pace;
@@ -47,6 +49,8 @@ use verdict::Intent;
 
 pub use array::Items;
 pub use call::Call;
+#[cfg(fuzzing)]
+pub use canned::{Canned, answer_with};
 pub use listing::Listing;
 pub use pace::{Gate, Pace, Turn};
 pub use pages::{Page, Total, pages};

@@ -198,11 +198,16 @@ fn plain(text: &str) -> Vec<Seen> {
         }
         view = unpack(&view);
     }
-    let lower = |seen: Seen| seen.c.to_lowercase().map(move |c| Seen { c, from: seen.from.clone() });
+    let folded = |seen: Seen| folded(seen.c).map(move |c| Seen { c, from: seen.from.clone() });
     let is_left_out = |c: char| {
         c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '“' | '”' | '‘' | '’' | '+' | ',' | '\\')
     };
-    view.into_iter().filter(|seen| !is_left_out(seen.c)).flat_map(lower).collect()
+    view.into_iter().filter(|seen| !is_left_out(seen.c)).flat_map(folded).collect()
+}
+
+/// Returns a character without its case: `ß`, `ẞ` and `SS` are all `ss`.
+fn folded(c: char) -> impl Iterator<Item = char> {
+    c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// Returns the letters and digits of a plain view.
@@ -424,6 +429,15 @@ mod tests {
             let spellings = Spellings::of([secret.as_str()].into_iter());
             let masked = spellings.mask(&text);
             prop_assert!(masked == text || masked.contains(MASK));
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_other_case_whatever_its_letters() {
+        for secret in ["Straße-Ünal9", "STRAẞE-ÜNAL9", "ŉaïveté", "Ὀδυσσεύς", "İstanbul"] {
+            for text in [secret.to_uppercase(), secret.to_lowercase()] {
+                assert_eq!(left(secret, &text), "", "{secret}");
+            }
         }
     }
 

@@ -109,7 +109,7 @@ impl Serialize for DomainName {
 pub struct Address {
     /// All of it, so that it is shown as it stands.
     text: String,
-    /// What is after the `@`; empty when there is none.
+    /// What is after the last `@`; empty when there is nothing.
     domain: DomainName,
 }
 
@@ -141,8 +141,8 @@ impl Address {
     /// Takes an address as a provider writes it, its local part unchecked: what is there must be shown, not refused.
     pub fn lenient(text: &str) -> Self {
         match text.trim().rsplit_once('@') {
-            Some((local, domain)) => Address::new(local, DomainName::lenient(domain)),
-            None => Address::new(text.trim(), DomainName(String::new())),
+            Some((local, domain)) if !domain.is_empty() => Address::new(local, DomainName::lenient(domain)),
+            _ => Address::new(text.trim(), DomainName(String::new())),
         }
     }
 
@@ -317,6 +317,17 @@ mod tests {
         assert_eq!(DomainName::lenient("BÜCHER.example").as_str(), "xn--bcher-kva.example");
         for odd in ["", "localhost", "exa_mple.com", "xn--a.example", "a..b"] {
             assert_eq!(DomainName::lenient(odd).as_str(), odd, "it is shown as it is");
+        }
+    }
+
+    #[test]
+    fn what_a_provider_lists_is_shown_as_it_is() {
+        for (text, local_part) in
+            [("ada", "ada"), ("ada@", "ada@"), ("ada@example.com@", "ada@example.com@"), ("@", "@")]
+        {
+            let address = Address::lenient(text);
+            assert_eq!((address.as_str(), address.local_part()), (text, local_part));
+            assert_eq!(Address::lenient(address.as_str()), address);
         }
     }
 

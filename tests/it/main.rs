@@ -8,6 +8,7 @@ mod columns;
 mod commands;
 mod conformance;
 mod contract;
+mod fuzzed;
 mod histories;
 mod hostile;
 mod http;
