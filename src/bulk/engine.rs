@@ -247,12 +247,17 @@ impl Run<'_> {
         if jobs.iter().any(|job| !job.is_marked) {
             let next = self.ready.iter_mut().filter(|(_, step)| *step == Step::Send).map(|(job, _)| job);
             let next = next.take(self.options.concurrency.saturating_sub(1));
-            let marked = jobs.iter_mut().chain(next).filter(|job| !job.is_marked);
-            let rows = marked.map(|job| {
+            let (mut rows, mut corrected) = (Vec::new(), Vec::new());
+            for job in jobs.iter_mut().chain(next).filter(|job| !job.is_marked) {
                 job.is_marked = true;
-                job.row
-            });
-            journal.sent(rows.collect(), now);
+                rows.push(job.row);
+                // A look has shown since that it is gone: it is created, and its password leaves.
+                if job.was_listed && job.creates() {
+                    job.was_listed = false;
+                    corrected.push(job.intent());
+                }
+            }
+            journal.sent(corrected, rows, now);
         }
         journal.failure()
     }

@@ -149,6 +149,7 @@ impl<'a> Feeder<'a> {
             row: number,
             line,
             new,
+            was_listed: case.before() == case::Before::Yes,
             case,
             is_marked: false,
             alone: false,

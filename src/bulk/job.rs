@@ -14,6 +14,8 @@ pub(super) struct Job {
     pub(super) new: NewMailbox,
     /// The life of its request: what is known and what comes next.
     pub(super) case: Case,
+    /// Whether the journal says that it was listed before its first request.
+    pub(super) was_listed: bool,
     /// Whether the journal says already that its next request leaves.
     pub(super) is_marked: bool,
     /// Whether a request for several was refused as a whole, so that this row is sent alone to get its own answer.

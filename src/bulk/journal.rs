@@ -268,14 +268,19 @@ impl Journal {
         self.add(line);
     }
 
-    /// Writes at once that the request of these rows leaves. A failure is kept for [`Journal::failure`].
-    pub fn sent(&self, rows: Vec<u32>, at: jiff::Timestamp) {
-        let mut line = serde_json::to_vec(&Line::Sent { sent: rows, at }).expect("a line is plain JSON");
-        line.push(b'\n');
+    /// Writes at once that the request of these rows leaves, after what is to be known of them since their first line. A
+    /// failure is kept for [`Journal::failure`].
+    pub fn sent(&self, mut lines: Vec<Line>, rows: Vec<u32>, at: jiff::Timestamp) {
+        lines.push(Line::Sent { sent: rows, at });
+        let mut text = Vec::new();
+        for line in &lines {
+            serde_json::to_writer(&mut text, line).expect("a line is plain JSON");
+            text.push(b'\n');
+        }
         // The lock keeps the writer from another attempt once this line may be half there.
         let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
         if waiting.failed.is_none()
-            && let Err(error) = (&self.file).write_all(&line)
+            && let Err(error) = (&self.file).write_all(&text)
         {
             waiting.failed = Some((error.kind(), error.to_string()));
         }

@@ -365,6 +365,10 @@ impl Case {
             case.before = Before::Yes;
         }
         case.lose(last);
+        if was_listed && task == Task::Create {
+            // What exists is not created, so that no request carried a password.
+            case.password = None;
+        }
         case
     }
 

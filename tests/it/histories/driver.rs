@@ -465,6 +465,8 @@ impl<'a> Sim<'a> {
         self.log("look", found);
         if !self.case.is_doubted() && self.ran.sends == 0 && found == Found::Missing {
             self.ran.lacked = Some(began);
+            // The journal says so before the request leaves.
+            self.was_listed = false;
         }
         let look = Look { at: at(began), as_of, found };
         self.last_look = Some(look);
