@@ -382,20 +382,10 @@ impl Run<'_> {
                 let (doubt, reason) = (words::doubt(job.case.task(), &job.new.address), words::reason(why));
                 Some(format!("{doubt}: {reason}{}", later.unwrap_or_default()))
             }
-            (Outcome::Failed, Why::NotShown) => {
-                Some(format!("{} was not created: its answer was lost, and a later look lacks it", job.new.address))
-            }
-            (Outcome::Failed, Why::Shown) if job.case.is_doubted() => {
-                let done = words::participle(job.case.task());
-                Some(format!(
-                    "{} was not {done}: its answer was lost, and a later look shows it as it was",
-                    job.new.address
-                ))
-            }
-            (Outcome::Failed, Why::HeldOtherwise) => {
-                Some("the address is refused as existing, but no mailbox has it: an alias may hold it".to_owned())
-            }
-            _ => error.map(whole_message),
+            (Outcome::Failed, Why::HeldOtherwise) => Some(
+                "the address is refused as existing, but no mailbox is listed there: an alias may hold it".to_owned(),
+            ),
+            _ => words::not_done(&verdict, &job.case, &job.new.address).or_else(|| error.map(whole_message)),
         };
         let code = match (outcome, verdict.why) {
             (Outcome::Unknown, _) => Some(Kind::Unknown),

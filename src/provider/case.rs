@@ -39,7 +39,7 @@
 //! again while a look still shows the thing. After the last attempt, a change or a deletion that a look does not show has
 //! failed where that look would prove an absence, else it is `unknown`. A delete is `deleted` when it was seen before and
 //! a complete listing lacks it, when another one of a different id stands in its place, or when the provider answers that
-//! it is not there.
+//! it is not there; where a listing before the request lacked it, it is `absent`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,7 @@ pub enum Why {
     OnlyLooked,
     /// The request did not leave.
     NotSent,
-    /// The address is refused as existing, and no mailbox has it: an alias, for instance.
+    /// The address is refused as existing, and no look shows what has it: an alias, for instance.
     HeldOtherwise,
 }
 
@@ -480,7 +480,8 @@ impl Case {
                             let done = if self.task == Task::Finish { Outcome::Created } else { Outcome::Updated };
                             self.finish(done, Why::Shown)
                         }
-                        (Task::Finish | Task::Update, Found::There(_)) => self.still_as_it_was(look),
+                        (Task::Finish | Task::Update, Found::There(_)) => self.not_done(look, Why::Shown),
+                        (Task::Finish | Task::Update, Found::Missing) => self.not_done(look, Why::NotShown),
                         (Task::Finish | Task::Update | Task::SetPassword, _) => self.send_again(Why::LostEachTime),
                     }
                 }
@@ -533,10 +534,8 @@ impl Case {
                 }
             }
             (Answer::Exists, Task::Create) => self.doubt_again(Doubt::Exists),
-            (Answer::Absent, Task::Delete) => {
-                let is_ours = self.is_doubted() && !matches!(self.before, Before::No(_));
-                self.finish(if is_ours { Outcome::Deleted } else { Outcome::Absent }, Why::Answered)
-            }
+            (Answer::Absent, Task::Delete) if self.is_doubted() => self.gone(Why::Answered),
+            (Answer::Absent, Task::Delete) => self.finish(Outcome::Absent, Why::Answered),
             (Answer::Partial | Answer::Exists | Answer::Absent | Answer::Refused, task) => match task {
                 _ if !self.is_doubted() => self.finish(Outcome::Failed, Why::Answered),
                 // What is not there is not changed, whatever the first request did to it.
@@ -572,10 +571,7 @@ impl Case {
                 }
                 self.finish(Outcome::Failed, Why::HeldOtherwise)
             }
-            (Task::Create, Found::Missing | Found::Incomplete) if is_confirming => match self.rules.on_existing {
-                OnExisting::Update => self.become_task(Task::Update),
-                OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Answered),
-            },
+            (Task::Create, Found::Missing | Found::Incomplete) if is_confirming => self.exists_unseen(Why::Answered),
             (Task::Update, Found::There(Seen { fits: true, .. })) => self.finish(Outcome::Unchanged, Why::Shown),
             (_, Found::There(_)) => {
                 self.before = Before::Yes;
@@ -586,10 +582,7 @@ impl Case {
                 Step::Send
             }
             // It was listed, so that it is not created, whatever the look was to add.
-            (Task::Create, Found::Incomplete) if self.before == Before::Yes => match self.rules.on_existing {
-                OnExisting::Update => self.become_task(Task::Update),
-                OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Shown),
-            },
+            (Task::Create, Found::Incomplete) if self.before == Before::Yes => self.exists_unseen(Why::Shown),
             (_, Found::Incomplete) => Step::Send,
         }
     }
@@ -599,6 +592,14 @@ impl Case {
         match self.rules.on_existing {
             OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, Why::Shown),
             OnExisting::Update if seen.fits => self.finish(Outcome::Unchanged, Why::Shown),
+            OnExisting::Update => self.become_task(Task::Update),
+        }
+    }
+
+    /// Decides about a thing that exists, and of which no look shows what it is like.
+    fn exists_unseen(&mut self, why: Why) -> Step {
+        match self.rules.on_existing {
+            OnExisting::Fail | OnExisting::Keep => self.finish(Outcome::Exists, why),
             OnExisting::Update => self.become_task(Task::Update),
         }
     }
@@ -693,21 +694,28 @@ impl Case {
             Found::There(seen) if seen.ending => self.finish(Outcome::Scheduled, Why::Shown),
             Found::There(seen) if !seen.same => self.finish(Outcome::Deleted, Why::Shown),
             Found::Missing if self.before == Before::Yes || matches!(self.absence(look), (true, _) | (_, true)) => {
-                self.finish(Outcome::Deleted, Why::NotShown)
+                self.gone(Why::NotShown)
             }
             // By its creation time it is the one that was there before.
-            Found::There(Seen { made: Made::Before, .. }) => self.still_as_it_was(look),
+            Found::There(Seen { made: Made::Before, .. }) => self.not_done(look, Why::Shown),
             Found::There(_) | Found::Missing | Found::Incomplete => self.send_again(Why::LostEachTime),
         }
     }
 
+    /// Decides about a thing that is not there any more after a lost deletion. What a listing lacked before the first
+    /// request was not deleted by it.
+    fn gone(&self, why: Why) -> Step {
+        let outcome = if matches!(self.before, Before::No(_)) { Outcome::Absent } else { Outcome::Deleted };
+        self.finish(outcome, why)
+    }
+
     /// Sends a change or a deletion again that a look does not show, or says after the last attempt that it was not done,
-    /// where the look proves it.
-    fn still_as_it_was(&self, look: Look) -> Step {
+    /// where the look proves it. What is not there is not changed, whatever a request did to it.
+    fn not_done(&self, look: Look, why: Why) -> Step {
         match self.absence(look) {
             (false, false) => self.send_again(Why::LostEachTime),
             _ if self.may_send() => Step::Send,
-            _ => self.finish(Outcome::Failed, Why::Shown),
+            _ => self.finish(Outcome::Failed, why),
         }
     }
 
@@ -731,5 +739,150 @@ impl Case {
 
     fn unknown(&self, why: Why) -> Step {
         Step::Finish(Verdict::unknown(self, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        on_existing: OnExisting::Fail,
+        refuses_existing: true,
+        can_look: true,
+        resends: true,
+        is_costly: false,
+        attempts: 1,
+        looks: 1,
+        pause: SignedDuration::from_secs(1),
+        lag: LAG,
+        answer: SignedDuration::from_mins(1),
+    };
+    /// Rules of a process that only looks.
+    const LOOKS: Rules = Rules { resends: false, ..RULES };
+    const UPDATES: Rules = Rules { on_existing: OnExisting::Update, ..RULES };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_366_400 + seconds).expect("it is a time")
+    }
+
+    fn seen(made: Made, fits: bool) -> Found {
+        Found::There(Seen { made, fits, same: true, ending: false })
+    }
+
+    /// A look that is long after all that was sent.
+    fn late(found: Found) -> Event {
+        Event::Looked(Look { at: at(7200), as_of: None, found })
+    }
+
+    fn soon(found: Found) -> Event {
+        Event::Looked(Look { at: at(1), as_of: None, found })
+    }
+
+    /// A case whose request an earlier process sent at second 0.
+    fn resumed(task: Task, rules: Rules, was_listed: bool) -> Case {
+        Case::resumed(task, rules, was_listed, Some(Sent { first: at(0), last: at(0) }), at(60))
+    }
+
+    /// A case whose request was sent at second 0 and its answer lost a second later.
+    fn lost(task: Task, rules: Rules, before: Before) -> Case {
+        let mut case = Case::new(task, rules);
+        case.set_before(before);
+        case.send(at(0));
+        case.on(Event::Lost(at(1)));
+        case
+    }
+
+    #[track_caller]
+    fn ends(step: Step, outcome: Outcome, why: Why) -> Verdict {
+        let Step::Finish(verdict) = step else { panic!("it goes on: {step:?}") };
+        assert_eq!((verdict.outcome, verdict.why), (outcome, why));
+        verdict
+    }
+
+    #[test]
+    fn what_was_listed_is_not_created_when_a_later_look_fails() {
+        let begin = |rules| {
+            let mut case = Case::new(Task::Create, rules);
+            case.set_before(Before::Yes);
+            assert_eq!(case.begin(at(0)), Step::Look(at(0)));
+            let step = case.on(soon(Found::Incomplete));
+            (case.task(), step)
+        };
+        assert_eq!(begin(UPDATES), (Task::Update, Step::Send));
+        ends(begin(RULES).1, Outcome::Exists, Why::Shown);
+    }
+
+    #[test]
+    fn a_resumed_create_of_what_was_listed_may_have_used_its_password() {
+        let mut case = resumed(Task::Create, UPDATES, true);
+        let verdict = ends(case.on(late(seen(Made::Before, true))), Outcome::Unchanged, Why::Shown);
+        assert_eq!(verdict.password, Some(PasswordState::PossiblyInUse));
+    }
+
+    #[test]
+    fn a_repeat_is_not_the_first_request_of_an_unmarked_row() {
+        let mut case = Case::resumed(Task::Create, RULES, false, None, at(60));
+        case.send(at(60));
+        assert_eq!(case.sent(), None);
+        assert_eq!(case.on(Event::Answered(Answer::Exists)), Step::Look(at(60)));
+        ends(case.on(soon(seen(Made::Untold, true))), Outcome::Unknown, Why::NotProven);
+    }
+
+    #[test]
+    fn a_second_half_that_an_earlier_process_may_have_sent_is_in_doubt() {
+        let mut case = resumed(Task::Create, RULES, false);
+        assert_eq!((case.on(late(seen(Made::During, false))), case.task()), (Step::Send, Task::Finish));
+        case.send(at(7201));
+        ends(case.on(Event::Answered(Answer::Refused)), Outcome::Unknown, Why::Answered);
+    }
+
+    #[test]
+    fn a_second_half_whose_repeat_is_refused_is_in_doubt() {
+        let mut case = Case::new(Task::Create, Rules { attempts: 2, ..RULES });
+        case.send(at(0));
+        assert_eq!((case.on(Event::Answered(Answer::Partial)), case.task()), (Step::Send, Task::Finish));
+        case.send(at(0));
+        assert_eq!(case.on(Event::Lost(at(1))), Step::Look(at(1)));
+        assert_eq!(case.on(soon(Found::Incomplete)), Step::Send);
+        case.send(at(2));
+        ends(case.on(Event::Answered(Answer::Refused)), Outcome::Unknown, Why::Answered);
+    }
+
+    #[test]
+    fn a_lost_change_that_a_late_look_does_not_show_has_failed() {
+        let look = |event| resumed(Task::Update, LOOKS, true).on(event);
+        ends(look(late(seen(Made::Untold, true))), Outcome::Updated, Why::Shown);
+        ends(look(late(seen(Made::Untold, false))), Outcome::Failed, Why::Shown);
+        ends(look(soon(seen(Made::Untold, false))), Outcome::Unknown, Why::LostEachTime);
+    }
+
+    #[test]
+    fn a_lost_change_of_what_a_late_look_lacks_has_failed() {
+        let look = |event| resumed(Task::Update, LOOKS, true).on(event);
+        ends(look(late(Found::Missing)), Outcome::Failed, Why::NotShown);
+        ends(look(soon(Found::Missing)), Outcome::Unknown, Why::LostEachTime);
+    }
+
+    #[test]
+    fn a_lost_delete_has_failed_where_a_late_look_shows_what_was_there_before() {
+        let look = |event| resumed(Task::Delete, LOOKS, true).on(event);
+        ends(look(late(seen(Made::Before, true))), Outcome::Failed, Why::Shown);
+        // It may be another one that was created since.
+        ends(look(late(seen(Made::Untold, true))), Outcome::Unknown, Why::LostEachTime);
+        ends(look(soon(seen(Made::Before, true))), Outcome::Unknown, Why::LostEachTime);
+    }
+
+    #[test]
+    fn a_lost_delete_of_what_was_not_listed_is_absent() {
+        let case = |before| lost(Task::Delete, Rules { attempts: 2, ..RULES }, before);
+        for (before, outcome) in [
+            (Before::Yes, Outcome::Deleted),
+            (Before::NotKnown, Outcome::Deleted),
+            (Before::No(at(0)), Outcome::Absent),
+        ] {
+            ends(case(before).on(Event::Answered(Answer::Absent)), outcome, Why::Answered);
+            ends(case(before).on(late(Found::Missing)), outcome, Why::NotShown);
+        }
     }
 }

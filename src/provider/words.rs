@@ -61,21 +61,21 @@ impl Checked {
         answered: Option<Error>,
     ) -> Error {
         let mut error = answered.unwrap_or_else(|| Error::new(Kind::Internal, "no request was sent"));
-        let done = participle(case.task());
+        if let Some(message) = not_done(verdict, case, name) {
+            error.kind = Kind::Network;
+            error.effect = Effect::None;
+            error.message = message;
+            error.hint = Some("run the command again".to_owned());
+            return self.complete_error(error, op, name);
+        }
         match (verdict.outcome, verdict.why) {
-            (Outcome::Failed, Why::NotShown) => {
-                error.kind = Kind::Network;
-                error.effect = Effect::None;
-                error.message = format!("{name} was not {done}: the answer was lost, and a later look lacks it");
-                error.hint = Some("run the command again".to_owned());
-            }
             (Outcome::Failed, Why::HeldOtherwise) => {
                 error.kind = Kind::Conflict;
                 error.effect = Effect::None;
                 let held = match op {
-                    Op::CreateDomain => "this account does not have it: another account may",
-                    Op::CreateAlias | Op::CreateCatchAll => "no alias has it: a mailbox may hold the address",
-                    _ => "no mailbox has it: an alias may hold the address",
+                    Op::CreateDomain => "this account does not list it: another account may have it",
+                    Op::CreateAlias | Op::CreateCatchAll => "no alias is listed there: a mailbox may hold the address",
+                    _ => "no mailbox is listed there: an alias may hold the address",
                 };
                 error.message = format!("{name} is refused as existing, but {held}");
                 error.hint = None;
@@ -150,12 +150,23 @@ impl Checked {
 }
 
 /// Returns what was done to a thing, as the end of a sentence.
-pub(crate) fn participle(task: Task) -> &'static str {
+fn participle(task: Task) -> &'static str {
     match task {
         Task::Create => "created",
         Task::Finish | Task::Update | Task::SetPassword => "changed",
         Task::Delete => "deleted",
     }
+}
+
+/// Returns the sentence for a request that was certainly not carried out, though its answer was lost.
+pub(crate) fn not_done(verdict: &Verdict, case: &Case, name: &dyn Display) -> Option<String> {
+    let look = match (verdict.outcome, verdict.why) {
+        (Outcome::Failed, Why::NotShown) => "lacks it",
+        // Without a doubt, a look before the request showed why it is not sent.
+        (Outcome::Failed, Why::Shown) if case.is_doubted() => "shows it as it was",
+        _ => return None,
+    };
+    Some(format!("{name} was not {}: the answer was lost, and a later look {look}", participle(case.task())))
 }
 
 /// Returns the sentence that says what is not known.

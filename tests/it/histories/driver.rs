@@ -309,7 +309,9 @@ impl<'a> Sim<'a> {
         // All that it knows is what the journal says.
         self.hasher = Evidence(0);
         self.saw("resumed", (self.world.dialect.name, self.world.driver, was_listed));
-        self.saw("sent", (self.ran.sent, self.ran.last_sent));
+        if has_mark {
+            self.saw("sent", (self.ran.sent, self.ran.last_sent));
+        }
         self.rules = self.world.rules(true);
         let sent = sent.map(|first| Sent { first, last: at(self.ran.last_sent.unwrap_or_default()) });
         let sent = sent.filter(|_| has_mark);

@@ -30,10 +30,16 @@ pub(super) enum Class {
     Updated,
     Unchanged,
     Deleted,
+    /// It was listed and is gone, and it is somebody else who deleted it: nothing shows that.
+    DeletedByOthers,
+    /// It is gone after a lost request, and nothing had shown whether it ever was there.
+    DeletedUnseen,
     Absent,
     /// Created just before the listing that lacked it: that listing was late.
     AbsentUnlisted,
     Failed,
+    /// Refused as existing, and the listings that lack it were late.
+    FailedUnlisted,
     Unknown(&'static str),
 }
 
@@ -90,6 +96,9 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
     if verdict.password.is_none() && may_hold_our_password(world, ran) {
         return Err("a password may be in use and is called unused");
     }
+    if verdict.password == Some(PasswordState::Assumed) && !ran.password_works() && stranger(world, ran).is_none() {
+        return Err("a password is called in use, and it is not");
+    }
     match (verdict.outcome, truth) {
         (Outcome::Unknown, _) => Ok(Class::Unknown(reason(verdict.why))),
         // A host that accepts repeats holds somebody else's too, and a look showed that one.
@@ -110,14 +119,18 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
             Ok(Class::ExistsBesideOurs)
         }
         (Outcome::Exists, Truth::Nothing) if world.scene.is_held => Ok(Class::Exists),
-        // Somebody else may delete it after the look.
-        (Outcome::Updated, Truth::Changed | Truth::Others) => Ok(Class::Updated),
-        // Somebody else has set the same.
-        (Outcome::Updated, Truth::Same) if world.task == Task::Update && is_as_asked(ran) => Ok(Class::Updated),
-        (Outcome::Unchanged, Truth::Others) => Ok(Class::Unchanged),
+        (Outcome::Updated, Truth::Changed) => Ok(Class::Updated),
+        // Somebody else has set the same, which for a password nothing shows.
+        (Outcome::Updated, Truth::Same | Truth::Others) if world.task != Task::SetPassword && is_as_asked(ran) => {
+            Ok(Class::Updated)
+        }
+        (Outcome::Unchanged, Truth::Others) if is_as_asked(ran) => Ok(Class::Unchanged),
         // Somebody else may delete it after an update.
         (Outcome::Updated, Truth::Gone) if world.task != Task::Delete && ran.host.has_worked => Ok(Class::Updated),
-        (Outcome::Deleted, Truth::Gone | Truth::NeverThere) => Ok(Class::Deleted),
+        (Outcome::Deleted, Truth::Gone | Truth::NeverThere) if ran.host.has_worked => Ok(Class::Deleted),
+        (Outcome::Deleted, Truth::Gone) => Ok(Class::DeletedByOthers),
+        (Outcome::Deleted, Truth::NeverThere) if ran.lacked.is_none() => Ok(Class::DeletedUnseen),
+        (Outcome::Absent, Truth::Gone) if ran.host.has_worked => Err("called absent, and we deleted it"),
         (Outcome::Absent, Truth::Gone | Truth::NeverThere) => Ok(Class::Absent),
         // A listing that is late lacks what was created just before it; no request was sent.
         (Outcome::Absent, Truth::Original) if ran.sent.is_none() && ran.is_unlisted(world) => Ok(Class::AbsentUnlisted),
@@ -133,10 +146,14 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
         // Its second half has failed.
         (Outcome::Failed, Truth::Ours) if ran.task == Task::Finish && !has_our_fields(ran) => Ok(Class::HalfCreated),
         (Outcome::Failed, Truth::Ours | Truth::Changed) => Err("called failed, and it was done"),
+        (Outcome::Failed, _) if verdict.why == Why::HeldOtherwise && !world.scene.is_held => {
+            let held = ran.host.held(ran.end()).filter(|(_, thing)| thing.from > world.own_content(ran.ended));
+            held.map(|_| Class::FailedUnlisted).ok_or("called held by something else, and a mailbox has it or nothing")
+        }
         (Outcome::Failed, _) => Ok(Class::Failed),
         (Outcome::Created, _) => Err("called created, and it is not there"),
         (Outcome::Exists, _) => Err("called existing, and it is ours or not there"),
-        (Outcome::Deleted | Outcome::Absent, _) => Err("called deleted, and it is there"),
+        (Outcome::Deleted | Outcome::Absent, _) => Err("called deleted, and it is there or never was"),
         _ => Err("an outcome that does not belong to the task"),
     }
 }

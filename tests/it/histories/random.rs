@@ -9,10 +9,16 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 
 use super::judge::judge;
-use super::run;
 use super::world::{Act, Dialect, Driver, HOUR, MINUTE, Ms, SECOND, Says, Scene, TROUBLES, Trouble, When, Work, World};
+use super::{run, tries_all};
+
+fn config() -> ProptestConfig {
+    let (cases, rng_seed) = if tries_all() { (200_000, RngSeed::Random) } else { (10_000, RngSeed::Fixed(1)) };
+    ProptestConfig { failure_persistence: None, rng_seed, ..ProptestConfig::with_cases(cases) }
+}
 
 fn troubles() -> impl Strategy<Value = [Trouble; 3]> {
     let one = (select(TROUBLES.to_vec()), 50..30 * SECOND, 0..3 * SECOND).prop_map(|(trouble, took, more)| {
@@ -103,7 +109,7 @@ fn worlds(dialects: &[Dialect; 5]) -> impl Strategy<Value = World<'_>> {
 #[test]
 fn random_worlds() {
     let dialects = Dialect::five();
-    proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) }, |(world in worlds(&dialects))| {
+    proptest!(config(), |(world in worlds(&dialects))| {
         if let Err(why) = judge(&world, &run(&world)) {
             prop_assert!(false, "{why}\n{}", super::history(&world));
         }
@@ -170,7 +176,7 @@ fn starts() -> impl Strategy<Value = Start> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
+    #![proptest_config(config())]
 
     /// Whatever comes, a case ends soon, sends no more than it may, and claims nothing that it cannot know.
     #[test]
