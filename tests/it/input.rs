@@ -54,6 +54,27 @@ fn a_row_has_its_line_number_whatever_ends_a_line() {
 }
 
 #[test]
+fn a_file_that_is_not_a_table_is_named_in_a_few_words() {
+    for junk in ["x".repeat(LONGEST / 2), "xy,".repeat(LONGEST / 4), "東;".repeat(LONGEST / 8)] {
+        let message = refusal((junk + "\n").as_bytes());
+        assert!(
+            message.starts_with("people.csv: line 1 has no column `address`: ") && message.len() < 2000,
+            "{message}"
+        );
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("people.csv");
+    let wide: String = (0..1000).map(|number| format!(",{number}{}", "x".repeat(100))).collect();
+    let object: String = (0..1000).map(|number| format!(",\"{number}{}\":1", "x".repeat(100))).collect();
+    for content in [format!("address{wide}\n"), format!("{{\"address\":\"a@b.example\"{object}}}\n")] {
+        std::fs::write(&path, content).expect("the file is written");
+        let mut input = Input::open(&path.to_string_lossy(), &COLUMNS, Vec::new(), Select::default()).expect("a file");
+        let unused = input.survey(|_| Vec::new()).expect("it is read").unused;
+        assert!(unused.len() == 20 && unused.iter().all(|name| name.len() < 100), "{unused:?}");
+    }
+}
+
+#[test]
 fn a_quote_that_is_left_open_is_reported_with_its_line() {
     let begin = "address,first_name\na@b.example,Ada\n";
     let open = "people.csv: the record that begins on line 3 has a quote open";

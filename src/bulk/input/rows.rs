@@ -13,8 +13,11 @@ use crate::output::unguard_formula;
 const LIMIT: &str = "quota.limit";
 const UNLIMITED: &str = "quota.unlimited";
 
-/// How many different things that are left out are named.
+/// How many headings are named in a message, or different things that are left out.
 const NAMED: usize = 20;
+
+/// How many characters of each are shown: what is read as a heading may be a megabyte of something else.
+const SHOWN: usize = 80;
 
 enum Reading {
     Csv(Box<Csv>),
@@ -60,6 +63,18 @@ fn delimiter(start: &[u8]) -> u8 {
     let head = lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let count = |wanted: u8| head.iter().filter(|&&byte| byte == wanted).count();
     [b',', b'\t', b';'].into_iter().rev().max_by_key(|&byte| count(byte)).unwrap_or(b',')
+}
+
+/// Returns the beginning of a text.
+fn beginning(text: &str) -> String {
+    let cut = text.char_indices().nth(SHOWN).map(|(at, _)| format!("{}…", &text[..at]));
+    cut.unwrap_or_else(|| text.to_owned())
+}
+
+/// Returns the first headings as they are shown in a message.
+fn list(headings: &[String]) -> String {
+    let more = (headings.len() > NAMED).then(|| "…".to_owned());
+    headings.iter().take(NAMED).map(|heading| beginning(heading)).chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// A heading as it is compared.
@@ -161,11 +176,12 @@ impl Rows {
             matching.push((at, value.trim().to_owned()));
         }
         if places[0].is_none() {
-            return Err(wrong(format!("line {line} has no column `address`: {}", headings.join(", ")))
+            return Err(wrong(format!("line {line} has no column `address`: {}", list(&headings)))
                 .hint("name the column with --map address=HEADING"));
         }
         (self.width, self.matching, self.places) = (headings.len(), matching, places);
-        (self.unlimited, self.unused) = (unlimited, unused);
+        self.unlimited = unlimited;
+        unused.into_iter().for_each(|heading| self.leave_out(&heading));
         Ok(())
     }
 
@@ -245,7 +261,7 @@ impl Rows {
         let mut troubles = Vec::new();
         for (key, value) in &object {
             let Some(column) = self.column_of(key) else {
-                self.leave_out(key.clone());
+                self.leave_out(key);
                 continue;
             };
             cells[column] = match value {
@@ -267,8 +283,9 @@ impl Rows {
         found(line, cells.each_ref().map(Option::as_deref), is_unlimited, troubles)
     }
 
-    fn leave_out(&mut self, what: String) {
-        if !self.unused.contains(&what) && self.unused.len() < NAMED {
+    fn leave_out(&mut self, what: &str) {
+        let what = beginning(what);
+        if self.unused.len() < NAMED && !self.unused.contains(&what) {
             self.unused.push(what);
         }
     }
@@ -283,7 +300,7 @@ impl Iterator for Rows {
                 Ok(Found::Row(row)) => row,
                 Ok(Found::Other) => continue,
                 Ok(Found::CatchAll(what)) => {
-                    self.leave_out(what);
+                    self.leave_out(&what);
                     continue;
                 }
                 Err(error) => return Some(Err(error)),
