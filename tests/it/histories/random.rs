@@ -201,7 +201,9 @@ proptest! {
         let mut sends: Vec<(Task, u32)> = Vec::new();
         let (mut events, mut looks) = (events.into_iter(), looks.into_iter());
         // Whether a request may have taken effect that carried a password, and whether anything may have been created.
-        let mut has_password = start.is_resumed && matches!(task, Task::Create | Task::SetPassword);
+        // What was listed is not created, so that no create of it was sent.
+        let was_created = task == Task::Create && start.before != Before::Yes;
+        let mut has_password = start.is_resumed && (was_created || task == Task::SetPassword);
         let mut may_be_made = start.is_resumed;
         let mut was_there = start.before == Before::Yes;
         let mut was_lost = start.is_resumed;
