@@ -8,7 +8,7 @@ use mbx::error::Kind;
 use mbx::http::Method;
 use mbx::output::Outcome;
 use mbx::provider::{Provider, ProviderId};
-use mbx::sandbox::{Answer, Fault};
+use mbx::sandbox::{Answer, Fault, Other};
 
 use super::{Rig, Told, engine, options, rows};
 use crate::support::{Ctx, PASSWORD, at};
@@ -290,4 +290,25 @@ async fn a_resumed_run_knows_what_was_there_before() {
     // The change was made, and is now seen.
     assert_eq!(told.rows["old@example.com"].outcome, Outcome::Unchanged);
     assert!(rig.passwords().is_empty());
+}
+
+#[tokio::test]
+async fn a_resumed_run_keeps_the_password_of_what_was_listed_and_created_anew() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    ctx.create("old@example.com").await;
+    // Listed before; gone when it is looked at; the answer to its creation is lost, and looks fail.
+    let gone = Other::DeletesMailbox("old@example.com".to_owned());
+    let look = Fault::after(Method::GET, "/users/", Answer::Delay(Duration::ZERO));
+    ctx.sandbox.fault(look.skip(1).times(1).meanwhile(gone));
+    ctx.sandbox.fault(Fault::instead(Method::GET, "/users/", Answer::status(400)).skip(1));
+    ctx.sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Cut));
+    let rig = Rig::new(&ctx, "address,quota\nold@example.com,2147483648\n");
+    let adopts = || Options { on_existing: OnExisting::Update, ..options(Verb::Create) };
+    let told = rig.run(&ctx, adopts()).await;
+    assert_eq!(told.rows["old@example.com"].outcome, Outcome::Unknown, "{:?}", told.rows);
+    ctx.sandbox.forgive();
+    rig.run(&ctx, adopts()).await;
+    let passwords = rig.passwords();
+    let password = passwords.get("old@example.com").expect("it may be in use, and is");
+    assert!(ctx.sandbox.password_is(ProviderId::Emboux, "old@example.com", password));
 }
