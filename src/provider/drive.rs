@@ -213,3 +213,158 @@ impl Checked {
 fn fails_everything(kind: Kind) -> bool {
     matches!(kind, Kind::Auth | Kind::Config | Kind::Network | Kind::RateLimited | Kind::Interrupted | Kind::Terminated)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1;
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+
+    /// A time so long after the request left. Its answer was lost after thirty seconds.
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_366_400 + seconds).expect("it is a time")
+    }
+
+    fn zoned(seconds: i64) -> Stamp {
+        Stamp::lenient(&at(seconds).to_string())
+    }
+
+    fn zoneless(seconds: i64) -> Stamp {
+        Stamp::lenient(at(seconds).to_string().trim_end_matches('Z'))
+    }
+
+    fn ahead(seconds: i64) -> Option<(SignedDuration, SignedDuration)> {
+        Some((SignedDuration::from_secs(seconds), SignedDuration::from_secs(seconds + 1)))
+    }
+
+    /// A clock that mailboxes of the run showed to be so far ahead.
+    fn clock(seconds: &[i64]) -> CreationClock {
+        let mut clock = CreationClock::default();
+        seconds.iter().for_each(|ahead| clock.learn(Some(&zoned(*ahead)), at(0)));
+        clock
+    }
+
+    /// Compares creation times with the request, as a look sees them a day later.
+    #[track_caller]
+    fn compares(
+        show: impl Fn(i64) -> Stamp,
+        date: Option<(SignedDuration, SignedDuration)>,
+        clock: &CreationClock,
+        expected: &[(i64, Made)],
+    ) {
+        for &(seconds, expected) in expected {
+            let stamp = show(seconds);
+            let made = made(Some(&stamp), (at(0), at(30), at(DAY)), date, clock);
+            assert_eq!(made, expected, "{} was created {seconds} s after the request", stamp.as_str());
+        }
+    }
+
+    #[test]
+    fn with_a_date_header_a_creation_time_is_compared_by_two_hours() {
+        let expected = [
+            (-2 * HOUR - SECOND, Made::Before),
+            (-2 * HOUR, Made::Near),
+            (-4 * SECOND, Made::Near),
+            (-3 * SECOND, Made::During),
+            (0, Made::During),
+            (61, Made::During),
+            (62, Made::Near),
+            (2 * HOUR + 61, Made::Near),
+            (2 * HOUR + 62, Made::After),
+            (DAY + 4 * SECOND, Made::After),
+            (DAY + 5 * SECOND, Made::Untold),
+        ];
+        compares(zoned, ahead(0), &CreationClock::default(), &expected);
+        // A host whose clock is an hour ahead shows all that an hour later.
+        let hour_later = expected.map(|(seconds, made)| (seconds + HOUR, made));
+        compares(zoned, ahead(HOUR), &CreationClock::default(), &hour_later);
+    }
+
+    #[test]
+    fn without_a_date_header_only_times_far_away_count() {
+        let expected = [
+            (-2 * HOUR - SECOND, Made::Before),
+            (-2 * HOUR, Made::Untold),
+            (0, Made::Untold),
+            (2 * HOUR + 60, Made::Untold),
+            (2 * HOUR + 61, Made::After),
+            (DAY + 4 * SECOND, Made::Untold),
+        ];
+        compares(zoned, None, &CreationClock::default(), &expected);
+    }
+
+    #[test]
+    fn without_a_zone_a_creation_time_may_be_off_by_fourteen_hours_more() {
+        let expected = [
+            (-16 * HOUR - SECOND, Made::Before),
+            (-16 * HOUR, Made::Untold),
+            (0, Made::Untold),
+            (16 * HOUR + 61, Made::Untold),
+            (16 * HOUR + 62, Made::After),
+        ];
+        compares(zoneless, ahead(0), &CreationClock::default(), &expected);
+    }
+
+    #[test]
+    fn a_clock_that_was_compared_needs_neither_zone_nor_date_header() {
+        let expected = [
+            (-MINUTE - SECOND, Made::Before),
+            (-MINUTE, Made::Near),
+            (-4 * SECOND, Made::Near),
+            (-3 * SECOND, Made::During),
+            (60, Made::During),
+            (61, Made::Near),
+            (MINUTE + 60, Made::Near),
+            (MINUTE + 61, Made::After),
+        ];
+        compares(zoned, None, &clock(&[0]), &expected);
+        compares(zoneless, ahead(5 * HOUR), &clock(&[0]), &expected);
+        let hour_later = expected.map(|(seconds, made)| (seconds + HOUR, made));
+        compares(zoneless, None, &clock(&[HOUR]), &hour_later);
+    }
+
+    #[test]
+    fn a_clock_that_contradicts_itself_counts_for_nothing() {
+        compares(zoned, None, &clock(&[0, 10]), &[(-2 * MINUTE, Made::Before)]);
+        compares(zoned, None, &clock(&[0, 11]), &[(-2 * MINUTE, Made::Untold)]);
+    }
+
+    #[test]
+    fn a_date_alone_or_no_creation_time_says_nothing() {
+        let times = (at(0), at(30), at(DAY));
+        assert_eq!(made(None, times, ahead(0), &clock(&[0])), Made::Untold);
+        for text in ["2020-01-01", "soon", ""] {
+            assert_eq!(made(Some(&Stamp::lenient(text)), times, ahead(0), &clock(&[0])), Made::Untold, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_an_event_by_its_effect_and_then_by_its_kind() {
+        let event = |effect, kind| {
+            let mut error = Error::new(kind, "");
+            error.effect = effect;
+            event_of::<()>(&Err(error), at(0))
+        };
+        assert_eq!(event_of(&Ok(()), at(0)), Event::Answered(Answer::Done));
+        for kind in [Kind::Conflict, Kind::NotFound, Kind::Network, Kind::Provider, Kind::Interrupted] {
+            assert_eq!(event(Effect::Unknown, kind), Event::Lost(at(0)), "{kind:?}");
+            assert_eq!(event(Effect::Partial, kind), Event::Answered(Answer::Partial), "{kind:?}");
+        }
+        for (kind, expected) in [
+            (Kind::Conflict, Event::Answered(Answer::Exists)),
+            (Kind::NotFound, Event::Answered(Answer::Absent)),
+            (Kind::Network, Event::NotSent),
+            (Kind::Interrupted, Event::NotSent),
+            (Kind::Terminated, Event::NotSent),
+            (Kind::Invalid, Event::Answered(Answer::Refused)),
+            (Kind::Denied, Event::Answered(Answer::Refused)),
+            (Kind::RateLimited, Event::Answered(Answer::Refused)),
+            (Kind::Provider, Event::Answered(Answer::Refused)),
+        ] {
+            assert_eq!(event(Effect::None, kind), expected, "{kind:?}");
+        }
+    }
+}
