@@ -814,9 +814,13 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_create_of_what_was_listed_may_have_used_its_password() {
+    fn a_resumed_create_of_what_was_listed_has_not_used_its_password() {
         let mut case = resumed(Task::Create, UPDATES, true);
         let verdict = ends(case.on(late(seen(Made::Before, true))), Outcome::Unchanged, Why::Shown);
+        assert_eq!(verdict.password, None);
+        // Where nothing is known of the time before, it may be in use.
+        let mut case = resumed(Task::Create, UPDATES, false);
+        let verdict = ends(case.on(late(seen(Made::Untold, true))), Outcome::Unknown, Why::NotProven);
         assert_eq!(verdict.password, Some(PasswordState::PossiblyInUse));
     }
 
