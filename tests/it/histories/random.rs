@@ -102,7 +102,7 @@ fn worlds(dialects: &[Dialect; 5]) -> impl Strategy<Value = World<'_>> {
 
 #[test]
 fn random_worlds() {
-    let dialects = Dialect::five();
+    let dialects = Dialect::all();
     proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) }, |(world in worlds(&dialects))| {
         if let Err(why) = judge(&world, &run(&world)) {
             prop_assert!(false, "{why}\n{}", super::history(&world));
