@@ -2,21 +2,29 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::adapters;
 use crate::app::App;
 use crate::commands::{alias, bulk, completions, config, credential, domain, mailbox, profile, provider, sandbox};
 use crate::error::Result;
 use crate::global::Global;
 use crate::output::{Shape, rows};
+use crate::provider::ProviderId;
 
-/// Provision mailboxes at Hybridbox, EmBoux, LiteMail, Qboxmail and Mail-in-a-Box
 #[derive(Debug, Parser)]
-#[command(name = "mbx", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "mbx", about = about(), version, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = "Try it without an account: mbx create --provider litemail --sandbox ada@example.com")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Returns what mbx is, with every provider's name.
+fn about() -> String {
+    let titles = ProviderId::ALL.map(|id| adapters::spec(id).title);
+    let (last, others) = titles.split_last().expect("there are providers");
+    format!("Provision mailboxes at {} and {last}", others.join(", "))
 }
 
 /// What can be done.
@@ -48,7 +56,7 @@ pub(crate) enum Command {
     /// Show and check the configuration
     #[command(subcommand)]
     Config(config::Verb),
-    /// Run the local stand-in for all five APIs
+    /// Run the local stand-in for the providers' APIs
     #[command(subcommand)]
     Sandbox(sandbox::Verb),
     /// Print a completion script for a shell

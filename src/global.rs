@@ -12,8 +12,8 @@ use crate::provider::ProviderId;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The provider: hybridbox, emboux, litemail, qboxmail, mailinabox
-    #[arg(short, long, global = true, value_name = "KIND", hide_possible_values = true, value_parser = provider_kind())]
+    #[arg(short, long, global = true, value_name = "KIND", help = provider_help())]
+    #[arg(hide_possible_values = true, value_parser = provider_kind())]
     pub(crate) provider: Option<ProviderId>,
     /// The account, by its name in the configuration file; lists take several
     #[arg(short = 'P', long, global = true, value_name = "NAME")]
@@ -63,6 +63,11 @@ pub(crate) struct Global {
     /// Use the built-in sandbox instead of the provider [env: MBX_SANDBOX]
     #[arg(long, global = true)]
     pub(crate) sandbox: bool,
+}
+
+/// Returns the help of an argument that names a provider.
+pub(crate) fn provider_help() -> String {
+    format!("The provider: {}", ProviderId::names())
 }
 
 /// Reads the name of a provider, and lists the names for the completion of shells.

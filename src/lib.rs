@@ -16,7 +16,7 @@
 //! | Profile | a provider, an account, and where its secret comes from | [`config`] |
 //! | Out | where results and messages go, in which format | [`output`] |
 //! | bulk | many mailboxes from a file, journaled and resumable | [`bulk`] |
-//! | sandbox | a local stand-in for all five APIs, written from the documents | [`sandbox`] |
+//! | sandbox | a local stand-in for the providers' APIs, written from the documents | [`sandbox`] |
 //! | Global | the flags that every command takes | `global` |
 //! | Interrupt | the request to stop early | [`interrupt`] |
 //! | App | one run of the program | `app` |

@@ -7,7 +7,7 @@ use crate::adapters;
 use crate::app::App;
 use crate::config::variable;
 use crate::error::{Error, Kind, Result};
-use crate::global::provider_kind;
+use crate::global::{provider_help, provider_kind};
 use crate::model::Bytes;
 use crate::output::{Row, rows};
 use crate::provider::{AuthScheme, NameRule, Op, PasswordRule, ProviderId, QuotaRule, Spec};
@@ -18,8 +18,7 @@ pub(crate) enum Verb {
     List,
     /// Show what one provider can do, what it needs, and why the rest is not possible
     Show {
-        /// hybridbox, emboux, litemail, qboxmail or mailinabox
-        #[arg(hide_possible_values = true, value_parser = provider_kind())]
+        #[arg(help = provider_help(), hide_possible_values = true, value_parser = provider_kind())]
         name: Option<ProviderId>,
     },
 }

@@ -1,4 +1,4 @@
-//! `mbx sandbox serve | reset`: the local stand-in for all five APIs.
+//! `mbx sandbox serve | reset`: the local stand-in for the providers' APIs.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::sandbox::Sandbox;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Serve all five APIs on this machine, and print the variables that point mbx at them
+    /// Serve every provider's API on this machine, and print the variables that point mbx at them
     Serve {
         /// The port to listen on; 0 takes a free one
         #[arg(long, default_value_t = 8025)]

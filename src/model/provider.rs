@@ -41,6 +41,13 @@ providers! {
     Mailinabox = "mailinabox",
 }
 
+impl ProviderId {
+    /// Returns all names, separated by commas.
+    pub fn names() -> String {
+        ProviderId::ALL.map(ProviderId::as_str).join(", ")
+    }
+}
+
 impl fmt::Display for ProviderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -53,8 +60,8 @@ impl FromStr for ProviderId {
         if matches!(text, "miab" | "mail-in-a-box") {
             return Ok(ProviderId::Mailinabox);
         }
-        let names = ProviderId::ALL.map(ProviderId::as_str).join(", ");
-        ProviderId::ALL.into_iter().find(|id| id.as_str() == text).ok_or_else(|| format!("the providers are {names}"))
+        let found = ProviderId::ALL.into_iter().find(|id| id.as_str() == text);
+        found.ok_or_else(|| format!("the providers are {}", ProviderId::names()))
     }
 }
 

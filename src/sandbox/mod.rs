@@ -1,4 +1,4 @@
-//! A local stand-in for all five provider APIs: a loopback HTTP server over one store, written from the vendors'
+//! A local stand-in for the providers' APIs: a loopback HTTP server over one store, written from the vendors'
 //! documents and not from the adapters, so that each can catch the other's mistakes.
 //!
 //! It checks credentials, content types and fields, keeps the documented limits, pages in small pages, and answers in

@@ -37,13 +37,14 @@ fn between<'a>(readme: &'a str, name: &str) -> &'a str {
     &readme[from..from + readme[from..].find(&end).expect("the closing marker is there")]
 }
 
+/// Accepts the code's matrix as `TRYCMD=overwrite` accepts the rest of the README.
 #[test]
 fn the_matrix_in_the_readme_is_the_code_s() {
     let mut matrix = "| |".to_owned();
     for id in ProviderId::ALL {
         write!(matrix, " {} |", mbx::adapters::spec(id).title).expect("a string takes it");
     }
-    matrix.push_str("\n|---|---|---|---|---|---|\n");
+    writeln!(matrix, "\n|---|{}", "---|".repeat(ProviderId::ALL.len())).expect("a string takes it");
     for op in Op::ALL {
         write!(matrix, "| {} |", op.name()).expect("a string takes it");
         for id in ProviderId::ALL {
@@ -53,7 +54,29 @@ fn the_matrix_in_the_readme_is_the_code_s() {
     }
     let readme = std::fs::read_to_string("README.md").expect("it is there");
     let written = between(&readme, "matrix");
+    if written != matrix && std::env::var("TRYCMD").is_ok_and(|mode| mode == "overwrite") {
+        return std::fs::write("README.md", readme.replace(written, &matrix)).expect("the README is written");
+    }
     assert!(written == matrix, "the README's matrix is out of date; this is the code's:\n\n{matrix}");
+}
+
+/// What is written for people names every provider, and the fuzzer has a target for each.
+#[test]
+fn every_provider_is_introduced() {
+    let read = |path: &str| std::fs::read_to_string(path).expect("it is there");
+    let readme = read("README.md");
+    let introduction = readme.split("\n## ").next().expect("it has a beginning");
+    for id in ProviderId::ALL {
+        let spec = mbx::adapters::spec(id);
+        let title = spec.title;
+        assert!(introduction.contains(title), "the README does not begin with {title}");
+        let set_up = readme.split_once(&format!("\n**{title}.** ")).map(|(_, rest)| rest.split("\n**").next());
+        let secret = format!("MBX_{}_{}", id.as_str().to_uppercase(), spec.secret_name);
+        assert!(set_up.flatten().is_some_and(|text| text.contains(&secret)), "the README has no set-up of {title}");
+        assert!(read("CHANGELOG.md").contains(title), "{title} is not in the changelog");
+        let target = format!("name = \"{id}\"\npath = \"fuzz_targets/{id}.rs\"");
+        assert!(read("fuzz/Cargo.toml").contains(&target), "{id} has no fuzz target");
+    }
 }
 
 #[test]

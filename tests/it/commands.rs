@@ -385,7 +385,7 @@ async fn bash_completes_verbs_and_values() {
     let script = mbx.file("mbx.bash", &mbx.run(&["completions", "bash"]).await.ok().stdout);
     for (words, wanted) in [
         ("mbx cr", "create credential"),
-        ("mbx list --provider e", "emboux"),
+        ("mbx list --provider hyb", "hybridbox"),
         ("mbx provider show lite", "litemail"),
         ("mbx alias create --if-exists o", "ok"),
         ("mbx list -o j", "json jsonl"),

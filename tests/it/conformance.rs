@@ -1,4 +1,5 @@
-//! The cases of `cases.rs` run over every provider: one line a provider.
+//! The cases of `cases.rs` run over every provider: one line a provider. It asks for the provider's samples in `wire/` and
+//! for its facts in `docs/providers/` as well.
 
 use crate::cases;
 use crate::support::Ctx;
@@ -8,6 +9,9 @@ macro_rules! conformance {
     ($($name:ident = $id:ident => [$($case:ident),* $(,)?]);* $(;)?) => {
         $(mod $name {
             use super::*;
+            #[expect(unused_imports, reason = "they only have to be there")]
+            use crate::wire::$name as _samples;
+            const _FACTS: &str = include_str!(concat!("../../docs/providers/", stringify!($name), ".md"));
             $(#[tokio::test]
             async fn $case() {
                 cases::$case(Ctx::new(ProviderId::$id).await).await;
@@ -61,6 +65,7 @@ macro_rules! all_cases {
             trouble_on_a_read_ends_with_the_documented_code,
             trouble_on_a_create_ends_with_the_documented_code,
             a_dry_run_sends_no_write,
+            the_sandbox_takes_no_number_for_a_text,
         ]);* }
     };
 }

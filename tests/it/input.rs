@@ -1,8 +1,9 @@
 //! Files as people and their programs make them: what can be read is read, and what cannot is named with its line.
 
+use mbx::adapters;
 use mbx::bulk::input::{COLUMNS, Input, LONGEST, Select};
 use mbx::error::Error;
-use mbx::provider::ProviderId;
+use mbx::provider::{NameRule, ProviderId, QuotaRule};
 use mbx::sandbox::Sandbox;
 use serde_json::{Value, json};
 
@@ -204,11 +205,12 @@ async fn listed(mbx: &Mbx) -> Vec<Value> {
 #[tokio::test]
 async fn what_mbx_lists_it_reads_back_at_every_provider() {
     for id in ProviderId::ALL {
-        let (first_name, quota) = match id {
-            ProviderId::Hybridbox | ProviderId::Litemail => ("=Ann", ""),
-            ProviderId::Qboxmail => ("=Ann", "8G"),
-            ProviderId::Emboux => ("", "2G"),
-            ProviderId::Mailinabox => ("", "unlimited"),
+        let rules = &adapters::spec(id).rules;
+        let first_name = if matches!(rules.names, NameRule::Never(_)) { "" } else { "=Ann" };
+        let quota = match rules.quota {
+            QuotaRule::Never(_) => "",
+            QuotaRule::Multiple { unlimited: true, .. } => "unlimited",
+            QuotaRule::Multiple { .. } | QuotaRule::OneOf(_) => "2G",
         };
         let last_name = if first_name.is_empty() { "" } else { "'+Zwnj\u{200c}-name" };
         let people = format!(
@@ -216,7 +218,6 @@ async fn what_mbx_lists_it_reads_back_at_every_provider() {
              -ann@example.com,{first_name},{last_name},{quota},\n\
              ben@example.com,{first_name},{last_name},,\n"
         );
-        let takes_passwords = !matches!(id, ProviderId::Hybridbox | ProviderId::Litemail);
         let start = async || {
             let sandbox = Sandbox::start().await.expect("the sandbox starts");
             (Mbx::on(&sandbox).env("MBX_PROVIDER", id.as_str()), sandbox)
@@ -226,7 +227,7 @@ async fn what_mbx_lists_it_reads_back_at_every_provider() {
             let file = mbx.file(name, text).to_string_lossy().into_owned();
             let out = mbx.home.path().join(format!("{name}.passwords")).to_string_lossy().into_owned();
             let mut line = vec!["bulk", "create", &file, "--yes"];
-            if takes_passwords {
+            if rules.takes_password() {
                 line.extend(["--generate-password", "--password-out", &out]);
             }
             mbx.run(&line).await.ok()

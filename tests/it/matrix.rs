@@ -12,7 +12,7 @@ use mbx::provider::case::OnExisting;
 use mbx::provider::{ProviderId, Settled};
 use mbx::sandbox::{Answer, Fault, Other, Times};
 
-use crate::support::{Ctx, PASSWORD, at};
+use crate::support::{Ctx, PASSWORD, at, facts};
 
 const ADA: &str = "ada@example.com";
 const INFO: &str = "info@example.com";
@@ -175,14 +175,7 @@ fn outcome<T>(settled: &Settled<T>) -> Outcome {
 }
 
 fn create_request(id: ProviderId) -> Sent {
-    let path = match id {
-        ProviderId::Hybridbox => "/mailboxes",
-        ProviderId::Emboux => "/users/",
-        ProviderId::Litemail => "/mailboxes/assign",
-        ProviderId::Qboxmail => "/email_accounts",
-        ProviderId::Mailinabox => "/mail/users/add",
-    };
-    sent(Method::POST, path)
+    sent(Method::POST, facts(id).create_path)
 }
 
 #[tokio::test]

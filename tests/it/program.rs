@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use mbx::adapters;
 use mbx::config::sandbox_exports;
 use mbx::provider::ProviderId;
 use mbx::sandbox::Sandbox;
@@ -10,6 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+
+use crate::support::{change, needed};
 
 /// The program with a home of its own.
 pub(crate) struct Mbx {
@@ -199,32 +202,34 @@ pub(crate) const LEAVES: &[&str] = &[
     "sandbox reset",
 ];
 
-/// Fills in a leaf's placeholders for a provider.
-pub(crate) fn leaf(line: &str, id: ProviderId) -> Vec<String> {
-    let password = "--password-env NEW_PASSWORD";
-    let create = match id {
-        ProviderId::Hybridbox => "--first-name Ada --last-name Byron".to_owned(),
-        ProviderId::Qboxmail => format!("--first-name Ada {password}"),
-        ProviderId::Emboux | ProviderId::Mailinabox => password.to_owned(),
-        ProviderId::Litemail => String::new(),
-    };
-    let change = match id {
-        ProviderId::Hybridbox | ProviderId::Litemail => "--last-name Lovelace",
-        ProviderId::Emboux | ProviderId::Qboxmail | ProviderId::Mailinabox => "--quota 2G",
-    };
-    let changes = if change.contains("name") { "names" } else { "quotas" };
-    let postmaster = if id == ProviderId::Qboxmail { password } else { "" };
-    line.split_whitespace()
-        .flat_map(|word| match word {
-            "CREATE" => create.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
-            "CHANGE" => change.split_whitespace().map(str::to_owned).collect(),
-            "POSTMASTER" => postmaster.split_whitespace().map(str::to_owned).collect(),
-            "PEOPLE" => vec![format!("tests/it/people/{id}.csv")],
-            "CHANGES" => vec![format!("tests/it/people/{changes}.csv")],
-            "ADDRESS" => vec!["ada@example.com".to_owned()],
-            "NEW" => vec!["new@example.com".to_owned()],
-            word => vec![word.to_owned()],
-        })
-        .chain(["--provider".to_owned(), id.to_string()])
-        .collect()
+impl Mbx {
+    /// Fills in a leaf's placeholders for a provider. The files are written into the home.
+    pub(crate) fn leaf(&self, line: &str, id: ProviderId) -> Vec<String> {
+        let flags = |(column, cell): (&str, &str)| match column {
+            "password" => ["--password-env".to_owned(), "NEW_PASSWORD".to_owned()],
+            _ => [format!("--{}", column.replace('_', "-")), cell.to_owned()],
+        };
+        let file = |name: &str, cells: &[(&str, &str)]| {
+            let cells = [&[("address", "bulk@example.com")], cells].concat();
+            let (head, row): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
+            let path = self.file(name, &format!("{}\n{}\n", head.join(","), row.join(",")));
+            vec![path.to_string_lossy().into_owned()]
+        };
+        // Where nothing can be changed, any change is refused.
+        let change = change(id).unwrap_or(("quota", "2G"));
+        let domain = adapters::spec(id).rules.domain_settings.then_some(("password", ""));
+        line.split_whitespace()
+            .flat_map(|word| match word {
+                "CREATE" => needed(id).into_iter().flat_map(flags).collect(),
+                "CHANGE" => flags(change).into(),
+                "POSTMASTER" => domain.into_iter().flat_map(flags).collect(),
+                "PEOPLE" => file("people.csv", &needed(id)),
+                "CHANGES" => file("changes.csv", &[change]),
+                "ADDRESS" => vec!["ada@example.com".to_owned()],
+                "NEW" => vec!["new@example.com".to_owned()],
+                word => vec![word.to_owned()],
+            })
+            .chain(["--provider".to_owned(), id.to_string()])
+            .collect()
+    }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
+use mbx::adapters;
 use mbx::http::Method;
-use mbx::provider::ProviderId;
+use mbx::provider::{NameRule, ProviderId};
 use mbx::sandbox::{BOX_USER, KEY, Sandbox};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
@@ -678,8 +679,8 @@ async fn a_served_sandbox_has_a_fixed_time_or_ours() {
         }
         for id in ProviderId::ALL {
             let mut line = vec!["create", "ada@example.com", "-p", id.as_str(), "-o", "json"];
-            let has_names = !matches!(id, ProviderId::Emboux | ProviderId::Mailinabox);
-            let takes_password = !matches!(id, ProviderId::Hybridbox | ProviderId::Litemail);
+            let rules = &adapters::spec(id).rules;
+            let (has_names, takes_password) = (!matches!(rules.names, NameRule::Never(_)), rules.takes_password());
             line.extend(["--first-name", "Ada", "--last-name", "Byron"].iter().filter(|_| has_names));
             line.extend(["--password-stdin"].iter().filter(|_| takes_password));
             let made = mbx.run_with_input(&line, GOOD).await.ok().json();

@@ -18,8 +18,72 @@ pub(crate) const PASSWORD: &str = "Canary-Passw0rd-7";
 pub(crate) struct Ctx {
     pub(crate) id: ProviderId,
     pub(crate) spec: &'static Spec,
+    pub(crate) facts: Facts,
     pub(crate) sandbox: Sandbox,
     pub(crate) provider: Checked,
+}
+
+/// What a test has to know of a provider that no spec says, and that its documents do. The conformance suite checks it.
+pub(crate) struct Facts {
+    /// A piece of every path that creates a mailbox, where faults strike.
+    pub(crate) create_path: &'static str,
+    /// How a listing shows creation times.
+    pub(crate) stamps: Stamps,
+    /// Whether a listing shows ids, so that a deleted mailbox and its successor differ.
+    pub(crate) has_ids: bool,
+}
+
+/// How a host shows creation times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Stamps {
+    /// In UTC.
+    Zone,
+    /// In a zone that it does not name, which is two hours ahead of UTC.
+    NoZone,
+    /// Not at all.
+    None,
+}
+
+/// Returns the facts about a provider.
+pub(crate) fn facts(id: ProviderId) -> Facts {
+    let (create_path, stamps, has_ids) = match id {
+        ProviderId::Hybridbox => ("/mailboxes", Stamps::Zone, true),
+        ProviderId::Emboux => ("/users/", Stamps::NoZone, true),
+        ProviderId::Litemail => ("/mailboxes/assign", Stamps::Zone, true),
+        ProviderId::Qboxmail => ("/email_accounts", Stamps::Zone, true),
+        ProviderId::Mailinabox => ("/mail/users/add", Stamps::None, false),
+    };
+    Facts { create_path, stamps, has_ids }
+}
+
+/// Returns true when the provider can do this at all.
+pub(crate) fn can(id: ProviderId, op: Op) -> bool {
+    !matches!((adapters::spec(id).support)(op), Support::No(_))
+}
+
+/// Returns the names and the password that a new mailbox needs, by the columns of a file.
+pub(crate) fn needed(id: ProviderId) -> Vec<(&'static str, &'static str)> {
+    let rules = &adapters::spec(id).rules;
+    let (first, last) = (("first_name", "Ada"), ("last_name", "Byron"));
+    let mut cells = match rules.names {
+        NameRule::Both => vec![first, last],
+        NameRule::First => vec![first],
+        NameRule::Optional | NameRule::Never(_) => Vec::new(),
+    };
+    if matches!(rules.password, PasswordRule::Required { .. }) {
+        cells.push(("password", PASSWORD));
+    }
+    cells
+}
+
+/// Returns a change that the provider can make to a mailbox, as a column and a cell of a file; `None` where it can make
+/// none.
+pub(crate) fn change(id: ProviderId) -> Option<(&'static str, &'static str)> {
+    if can(id, Op::SetQuota) {
+        Some(("quota", "2G"))
+    } else {
+        can(id, Op::SetNames).then_some(("last_name", "Lovelace"))
+    }
 }
 
 /// As fast as the machine allows, and quick to give up: what waits in a test waits for nothing.
@@ -50,7 +114,7 @@ impl Ctx {
     pub(crate) async fn new(id: ProviderId) -> Self {
         let sandbox = Sandbox::start().await.expect("the sandbox starts");
         let provider = adapters::open(&account(&sandbox, id)).expect("the account opens");
-        Ctx { id, spec: adapters::spec(id), sandbox, provider }
+        Ctx { id, spec: adapters::spec(id), facts: facts(id), sandbox, provider }
     }
 
     /// Opens the same account again, changed.
@@ -67,12 +131,12 @@ impl Ctx {
 
     /// Returns true when the provider can do this at all.
     pub(crate) fn can(&self, op: Op) -> bool {
-        !matches!((self.spec.support)(op), Support::No(_))
+        can(self.id, op)
     }
 
     /// Returns true when domains are things of their own, with limits; on a box they are not.
     pub(crate) fn has_domains(&self) -> bool {
-        self.id != ProviderId::Mailinabox
+        self.sandbox.addresses(self.id).iter().any(|address| address.ends_with("@full.example"))
     }
 
     /// Returns a new mailbox with all that the provider's rules ask for.

@@ -9,7 +9,7 @@ use mbx::sandbox::{Answer, Fault, Sandbox};
 use serde_json::Value;
 
 use crate::program::{Mbx, Ran};
-use crate::support::{Ctx, PASSWORD};
+use crate::support::{Ctx, PASSWORD, facts, needed};
 
 const ADA: &str = "ada@example.com";
 
@@ -53,13 +53,9 @@ impl Scene {
 
     /// Returns the words that create a mailbox.
     fn create_words(&self, address: &str) -> Vec<String> {
-        let names = match self.id {
-            ProviderId::Hybridbox => "--first-name Ada --last-name Byron",
-            ProviderId::Qboxmail => "--first-name Ada",
-            ProviderId::Emboux | ProviderId::Litemail | ProviderId::Mailinabox => "",
-        };
-        let mut words: Vec<_> =
-            ["create", address].into_iter().chain(names.split_whitespace()).map(str::to_owned).collect();
+        let names = needed(self.id).into_iter().filter(|(column, _)| *column != "password");
+        let flags = names.flat_map(|(column, cell)| [format!("--{}", column.replace('_', "-")), cell.to_owned()]);
+        let mut words: Vec<_> = ["create", address].map(str::to_owned).into_iter().chain(flags).collect();
         if self.takes_password() {
             words.extend(["--generate-password", "--show-password", "--password-out", &self.out()].map(str::to_owned));
         }
@@ -80,8 +76,9 @@ impl Scene {
             let _ = std::fs::remove_file(self.out());
         }
         let seen = self.sandbox.take_seen();
-        let before =
-            seen.iter().take_while(|seen| !seen.path.contains(create_path(self.id)) || seen.method != Method::POST);
+        let before = seen
+            .iter()
+            .take_while(|seen| !seen.path.contains(facts(self.id).create_path) || seen.method != Method::POST);
         before.filter(|seen| seen.method == Method::GET).count()
     }
 
@@ -95,7 +92,7 @@ impl Scene {
 
     fn creates(&self) -> usize {
         let seen = self.sandbox.take_seen();
-        seen.iter().filter(|seen| seen.method == Method::POST && seen.path.contains(create_path(self.id))).count()
+        seen.iter().filter(|seen| seen.method == Method::POST && seen.path.contains(facts(self.id).create_path)).count()
     }
 
     /// Asserts that a mailbox was created, and that what is said of its password is true.
@@ -145,17 +142,6 @@ impl Scene {
     }
 }
 
-/// Returns a piece of every path that creates a mailbox.
-fn create_path(id: ProviderId) -> &'static str {
-    match id {
-        ProviderId::Hybridbox => "/mailboxes",
-        ProviderId::Emboux => "/users/",
-        ProviderId::Litemail => "/mailboxes/assign",
-        ProviderId::Qboxmail => "/email_accounts",
-        ProviderId::Mailinabox => "/mail/users/add",
-    }
-}
-
 fn lost() -> [Answer; 3] {
     [Answer::Cut, Answer::html(502), Answer::status(504)]
 }
@@ -166,7 +152,7 @@ async fn a_mailbox_that_exists_is_a_conflict_although_the_refusal_is_lost() {
     for id in ProviderId::ALL {
         for answer in lost() {
             let scene = Scene::with_ada(id).await;
-            scene.sandbox.fault(Fault::after(Method::POST, create_path(id), answer));
+            scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, answer));
             scene.assert_existed(&scene.create(ADA).await);
             if scene.takes_password() {
                 assert!(scene.sandbox.password_is(id, ADA, PASSWORD));
@@ -183,7 +169,7 @@ async fn a_mailbox_that_nobody_looked_for_before_is_not_claimed() {
             let scene = Scene::with_ada(id).await;
             let reads = scene.failing_reads().await;
             scene.sandbox.fault(Fault::instead(Method::GET, "/", Answer::status(500)).times(reads));
-            scene.sandbox.fault(Fault::after(Method::POST, create_path(id), answer));
+            scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, answer));
             let ran = scene.create(ADA).await;
             assert!(scene.creates() > 0, "{id}: nothing was sent");
             if ran.code == 15 {
@@ -207,7 +193,7 @@ async fn a_mailbox_that_is_created_after_the_answer_was_lost_has_the_password_th
             let mut scene = Scene::new(id).await;
             scene.mbx.set("MBX_NO_WAIT", waits);
             let late = Duration::from_secs(2);
-            scene.sandbox.fault(Fault::before(Method::POST, create_path(id), Answer::status(504), late));
+            scene.sandbox.fault(Fault::before(Method::POST, facts(id).create_path, Answer::status(504), late));
             let ran = scene.create(ADA).await;
             tokio::time::sleep(late + Duration::from_millis(500)).await;
             let row = match ran.code {
@@ -225,7 +211,7 @@ async fn a_creation_time_that_seems_too_early_does_not_disown_what_was_just_crea
     for id in [ProviderId::Hybridbox, ProviderId::Emboux, ProviderId::Qboxmail] {
         let scene = Scene::new(id).await;
         let reads = scene.reads_before().await;
-        scene.sandbox.fault(Fault::after(Method::POST, create_path(id), Answer::Cut).times(1));
+        scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, Answer::Cut).times(1));
         scene.sandbox.fault(Fault::after(Method::GET, "/", Answer::Delay(Duration::from_millis(400))).skip(reads));
         let ran = async { scene.create(ADA).await };
         let clock = async {
@@ -246,7 +232,7 @@ async fn a_redirect_in_reply_to_a_write_is_a_lost_answer() {
         for status in [302, 303] {
             let scene = Scene::new(id).await;
             let answer = Answer::redirect(status, "/elsewhere");
-            scene.sandbox.fault(Fault::after(Method::POST, create_path(id), answer).times(1));
+            scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, answer).times(1));
             scene.assert_ours(&scene.create(ADA).await, ADA);
         }
     }
@@ -270,7 +256,7 @@ async fn an_answer_that_names_another_address_is_a_lost_answer() {
     let scene = Scene::new(ProviderId::Emboux).await;
     let body = br#"{"id":7,"domain_id":1,"email":"bob@example.com","created_at":"2026-01-05T09:00:00"}"#.to_vec();
     let answer = Answer::Raw { status: 201, headers: Vec::new(), body };
-    scene.sandbox.fault(Fault::after(Method::POST, create_path(scene.id), answer).times(1));
+    scene.sandbox.fault(Fault::after(Method::POST, facts(scene.id).create_path, answer).times(1));
     let ran = scene.create(ADA).await;
     scene.assert_ours(&ran, ADA);
     assert!(!ran.stdout.contains("bob@example.com"), "{ran:?}");
@@ -281,11 +267,11 @@ async fn an_answer_that_names_another_address_is_a_lost_answer() {
 async fn a_conflict_that_our_own_request_caused_is_not_taken_for_somebody_elses() {
     for id in ProviderId::ALL {
         let scene = Scene::new(id).await;
-        scene.sandbox.fault(Fault::after(Method::POST, create_path(id), Answer::status(408)).times(1));
+        scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, Answer::status(408)).times(1));
         scene.assert_ours(&scene.create(ADA).await, ADA);
         let scene = Scene::new(id).await;
         let reads = scene.reads_before().await;
-        scene.sandbox.fault(Fault::after(Method::POST, create_path(id), Answer::status(408)).times(1));
+        scene.sandbox.fault(Fault::after(Method::POST, facts(id).create_path, Answer::status(408)).times(1));
         scene.sandbox.fault(Fault::instead(Method::GET, "/", Answer::status(500)).skip(reads));
         let ran = scene.create(ADA).await;
         let row = scene.assert_unknown(&ran);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mbx::adapters;
 use mbx::bulk::{OnExisting, Options, Verb};
 use mbx::http::{Gate, Method};
 use mbx::output::Outcome;
@@ -12,7 +13,7 @@ use mbx::provider::{NameRule, Pace, ProviderId};
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
 use super::{Dice, Rig};
-use crate::support::Ctx;
+use crate::support::{Ctx, at, facts};
 
 /// One row of a hundred was there before the run.
 const THERE: usize = 100;
@@ -63,12 +64,7 @@ fn options(poll: Duration) -> Options {
 
 impl Day {
     fn at(id: ProviderId, rows: usize) -> Self {
-        let path = match id {
-            ProviderId::Hybridbox | ProviderId::Litemail => "/mailboxes",
-            ProviderId::Emboux => "/users/",
-            ProviderId::Qboxmail => "/email_accounts",
-            ProviderId::Mailinabox => "/mail/users/add",
-        };
+        let path = facts(id).create_path;
         Day { id, path, rows, repeats: false, late: false, documented_only: false, adopts: false }
     }
 
@@ -79,7 +75,8 @@ impl Day {
     /// Returns the address of a row as the file spells it.
     fn address(&self, row: usize) -> String {
         // A box takes lower case only.
-        let first = if row.is_multiple_of(7) && self.id != ProviderId::Mailinabox { 'U' } else { 'u' };
+        let takes_upper = (adapters::spec(self.id).rules.address)(&at("User@example.com")).is_none();
+        let first = if row.is_multiple_of(7) && takes_upper { 'U' } else { 'u' };
         format!("{first}ser{row}@example.com")
     }
 

@@ -25,6 +25,7 @@ mod world;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use mbx::provider::ProviderId;
 use mbx::provider::case::{OnExisting, Task};
 
 use self::driver::{run, run_with_log};
@@ -234,28 +235,12 @@ fn try_creates(dialect: &Dialect) {
 }
 
 #[test]
-fn every_create_at_hybridbox() {
-    try_creates(&Dialect::hybridbox());
-}
-
-#[test]
-fn every_create_at_litemail() {
-    try_creates(&Dialect::litemail());
-}
-
-#[test]
-fn every_create_at_qboxmail() {
-    try_creates(&Dialect::qboxmail());
-}
-
-#[test]
-fn every_create_at_emboux() {
-    try_creates(&Dialect::emboux());
-}
-
-#[test]
-fn every_create_at_mailinabox() {
-    try_creates(&Dialect::mailinabox());
+fn every_create() {
+    std::thread::scope(|threads| {
+        for id in ProviderId::ALL {
+            threads.spawn(move || try_creates(&Dialect::of(id)));
+        }
+    });
 }
 
 /// Returns each trouble of a first request, followed by some of the second.
@@ -273,7 +258,7 @@ fn once_and_always() -> Vec<[Trouble; 3]> {
 /// Tries worlds at all providers that are like one which `change` makes, with clocks that are right or absent.
 fn try_at_all(title: &str, change: impl Fn(&mut World<'_>), troubles: &[[Trouble; 3]], scenes: &[Scene]) -> Counts {
     let mut all = Counts::default();
-    for dialect in &Dialect::five() {
+    for dialect in &Dialect::all() {
         let mut first = world(dialect, Task::Create);
         change(&mut first);
         // Only a create asks when a thing was made.
@@ -341,7 +326,7 @@ fn every_update() {
 #[test]
 fn every_alias() {
     // An alias has no creation time, and can be told from another one by its targets.
-    let dialects = Dialect::five().map(|dialect| Dialect { stamps: Stamps::None, has_ids: false, ..dialect });
+    let dialects = Dialect::all().map(|dialect| Dialect { stamps: Stamps::None, has_ids: false, ..dialect });
     let other = CREATES.map(|scene| Scene { other: scene.other.map(|(when, _)| (when, Act::CreateOther)), ..scene });
     let creates = [CREATES, other].concat();
     for dialect in dialects.iter().filter(|dialect| dialect.should_refuse()) {
@@ -357,7 +342,7 @@ fn every_alias() {
 
 #[test]
 fn every_history_without_looks() {
-    for dialect in Dialect::five().map(Dialect::blind) {
+    for dialect in Dialect::all().map(Dialect::blind) {
         for task in [Task::Create, Task::Update, Task::SetPassword, Task::Delete] {
             let troubles = pairs();
             let scenes = [CREATES.to_vec(), CHANGES.to_vec()].concat();

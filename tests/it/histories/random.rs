@@ -108,7 +108,7 @@ fn worlds(dialects: &[Dialect; 5]) -> impl Strategy<Value = World<'_>> {
 
 #[test]
 fn random_worlds() {
-    let dialects = Dialect::five();
+    let dialects = Dialect::all();
     proptest!(config(), |(world in worlds(&dialects))| {
         if let Err(why) = judge(&world, &run(&world)) {
             prop_assert!(false, "{why}\n{}", super::history(&world));

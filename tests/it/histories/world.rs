@@ -8,6 +8,9 @@ use mbx::model::Stamp;
 use mbx::provider::case::{OnExisting, Rules, Task};
 use mbx::provider::{Op, ProviderId};
 
+pub(super) use crate::support::Stamps;
+use crate::support::{Facts, facts};
+
 /// Milliseconds.
 pub(super) type Ms = i64;
 
@@ -32,17 +35,6 @@ pub(super) fn ms(time: Timestamp) -> Ms {
 /// Leaves out what is beyond whole seconds.
 pub(super) fn whole_second(time: Ms) -> Ms {
     (START + time).div_euclid(SECOND) * SECOND - START
-}
-
-/// How a host shows creation times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Stamps {
-    /// In UTC.
-    Zone,
-    /// In a zone that it does not name, which is two hours ahead of UTC.
-    NoZone,
-    /// Not at all.
-    None,
 }
 
 impl Stamps {
@@ -72,7 +64,8 @@ pub(super) struct Dialect {
 }
 
 impl Dialect {
-    fn of(id: ProviderId, stamps: Stamps, has_ids: bool) -> Self {
+    pub(super) fn of(id: ProviderId) -> Self {
+        let Facts { stamps, has_ids, .. } = facts(id);
         let spec = adapters::spec(id);
         let account = Account {
             user: Some("box@example.com".to_owned()),
@@ -101,34 +94,9 @@ impl Dialect {
         }
     }
 
-    /// Refuses no second create, as far as its documents say, and shows creation times with a zone.
-    pub(super) fn hybridbox() -> Self {
-        Dialect::of(ProviderId::Hybridbox, Stamps::Zone, true)
-    }
-
-    /// The same, and its listing lags by its own account.
-    pub(super) fn litemail() -> Self {
-        Dialect::of(ProviderId::Litemail, Stamps::Zone, true)
-    }
-
-    /// Refuses a second create, and shows creation times with a zone.
-    pub(super) fn qboxmail() -> Self {
-        Dialect::of(ProviderId::Qboxmail, Stamps::Zone, true)
-    }
-
-    /// Refuses a second create, and shows creation times without a zone.
-    pub(super) fn emboux() -> Self {
-        Dialect::of(ProviderId::Emboux, Stamps::NoZone, true)
-    }
-
-    /// Refuses a second create, and shows neither creation times nor ids.
-    pub(super) fn mailinabox() -> Self {
-        Dialect::of(ProviderId::Mailinabox, Stamps::None, false)
-    }
-
-    /// Returns all five.
-    pub(super) fn five() -> [Self; 5] {
-        [Dialect::hybridbox(), Dialect::litemail(), Dialect::qboxmail(), Dialect::emboux(), Dialect::mailinabox()]
+    /// Returns every provider's.
+    pub(super) fn all() -> [Self; ProviderId::ALL.len()] {
+        ProviderId::ALL.map(Dialect::of)
     }
 
     /// Returns the same provider where nothing can be looked up.

@@ -1,10 +1,10 @@
 //! The vendors' documented samples: does an adapter read what its vendor prints, and does the sandbox print that too?
 
-mod emboux;
-mod hybridbox;
-mod litemail;
-mod mailinabox;
-mod qboxmail;
+pub(crate) mod emboux;
+pub(crate) mod hybridbox;
+pub(crate) mod litemail;
+pub(crate) mod mailinabox;
+pub(crate) mod qboxmail;
 
 use mbx::http::Method;
 use mbx::sandbox::{Answer, Fault};
@@ -51,7 +51,16 @@ pub(crate) async fn ask(
     headers: &[(&str, &str)],
     body: Option<Value>,
 ) -> (u16, String) {
-    let url = format!("{}{path}", ctx.sandbox.base_url(ctx.id));
+    ask_at(format!("{}{path}", ctx.sandbox.base_url(ctx.id)), method, headers, body).await
+}
+
+/// Sends a bare request to an address.
+pub(crate) async fn ask_at(
+    url: String,
+    method: Method,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client without TLS");
     let mut request = client.request(method, url);
     for (name, value) in headers {
