@@ -182,6 +182,35 @@ impl Checked {
         self.run(op, subject, settled).await
     }
 
+    /// Reads a mailbox.
+    pub(super) async fn read_mailbox(&self, address: &Address) -> Result<Mailbox> {
+        let mailbox = self.inner.get_mailbox(address).await?;
+        names(address, &mailbox.address).map(|()| mailbox).map_err(|error| error.effect(Effect::None))
+    }
+
+    /// Reads a domain.
+    pub(super) async fn read_domain(&self, name: &DomainName) -> Result<Domain> {
+        let domain = self.inner.get_domain(name).await?;
+        names(name, &domain.name).map(|()| domain).map_err(|error| error.effect(Effect::None))
+    }
+
+    /// Runs a change of a mailbox that no look settles.
+    async fn switch_mailbox(&self, address: &Address, call: impl Future<Output = Result<Mailbox>>) -> Result<Mailbox> {
+        let call = async { call.await.and_then(|mailbox| names(address, &mailbox.address).map(|()| mailbox)) };
+        self.run_without_look(Op::SuspendMailbox, address, call).await
+    }
+
+    /// Runs a change of a domain that no look settles.
+    async fn switch_domain(
+        &self,
+        op: Op,
+        name: &DomainName,
+        call: impl Future<Output = Result<Domain>>,
+    ) -> Result<Domain> {
+        let call = async { call.await.and_then(|domain| names(name, &domain.name).map(|()| domain)) };
+        self.run_without_look(op, name, call).await
+    }
+
     /// Sends the creation of one mailbox once. The effect of the error is `Unknown` when the answer was lost: the caller
     /// looks, for one or for many at once.
     pub async fn send_new(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
@@ -277,8 +306,8 @@ impl Checked {
     }
 }
 
-/// Checks that an answer is about the address that was asked for: what another one proves is nothing.
-fn names(asked: &Address, answered: &Address) -> Result<()> {
+/// Checks that an answer is about the address or the name that was asked for: what another one proves is nothing.
+pub(super) fn names<T: PartialEq + Display>(asked: &T, answered: &T) -> Result<()> {
     if asked == answered {
         return Ok(());
     }
@@ -307,7 +336,7 @@ impl Provider for Checked {
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run(Op::GetMailbox, address, self.inner.get_mailbox(address)).await
+        self.run(Op::GetMailbox, address, self.read_mailbox(address)).await
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
@@ -344,11 +373,11 @@ impl Provider for Checked {
     }
 
     async fn suspend_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run_without_look(Op::SuspendMailbox, address, self.inner.suspend_mailbox(address)).await
+        self.switch_mailbox(address, self.inner.suspend_mailbox(address)).await
     }
 
     async fn resume_mailbox(&self, address: &Address) -> Result<Mailbox> {
-        self.run_without_look(Op::SuspendMailbox, address, self.inner.resume_mailbox(address)).await
+        self.switch_mailbox(address, self.inner.resume_mailbox(address)).await
     }
 
     async fn delete_mailbox(&self, address: &Address) -> Result<Done<Removal>> {
@@ -364,7 +393,7 @@ impl Provider for Checked {
     }
 
     async fn get_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run(Op::GetDomain, name, self.inner.get_domain(name)).await
+        self.run(Op::GetDomain, name, self.read_domain(name)).await
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Done<Domain>> {
@@ -372,7 +401,7 @@ impl Provider for Checked {
     }
 
     async fn verify_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_without_look(Op::VerifyDomain, name, self.inner.verify_domain(name)).await
+        self.switch_domain(Op::VerifyDomain, name, self.inner.verify_domain(name)).await
     }
 
     async fn domain_dns(&self, name: &DomainName) -> Result<Vec<DnsRecord>> {
@@ -380,11 +409,11 @@ impl Provider for Checked {
     }
 
     async fn suspend_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_without_look(Op::SuspendDomain, name, self.inner.suspend_domain(name)).await
+        self.switch_domain(Op::SuspendDomain, name, self.inner.suspend_domain(name)).await
     }
 
     async fn resume_domain(&self, name: &DomainName) -> Result<Domain> {
-        self.run_without_look(Op::SuspendDomain, name, self.inner.resume_domain(name)).await
+        self.switch_domain(Op::SuspendDomain, name, self.inner.resume_domain(name)).await
     }
 
     async fn delete_domain(&self, name: &DomainName) -> Result<Removal> {

@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use secrecy::SecretString;
 
 use super::case::{Case, OnExisting, Rules, Seen, Task};
+use super::checked::names;
 use super::drive::{CreationClock, Request, Settled};
 use super::{Checked, Done, Op};
 use crate::error::{Error, Kind, Result};
@@ -131,7 +132,7 @@ impl Request for Create<'_> {
     }
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Mailbox)>> {
-        let Some(mailbox) = found(self.checked.inner.get_mailbox(&self.new.address).await)? else { return Ok(None) };
+        let Some(mailbox) = found(self.checked.read_mailbox(&self.new.address).await)? else { return Ok(None) };
         let change = match case.on_existing() {
             // One that exists is changed to all that is asked for; a new one lacks only what takes a second request.
             OnExisting::Update => self.new.as_change(),
@@ -168,7 +169,7 @@ impl Request for Update<'_> {
     }
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Mailbox)>> {
-        let Some(mailbox) = found(self.checked.inner.get_mailbox(self.address).await)? else { return Ok(None) };
+        let Some(mailbox) = found(self.checked.read_mailbox(self.address).await)? else { return Ok(None) };
         Ok(Some((self.checked.seen(case, &mailbox, self.change, None, &CreationClock::default()), mailbox)))
     }
 
@@ -223,7 +224,7 @@ impl Request for Delete<'_> {
     }
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Removal)>> {
-        let Some(mailbox) = found(self.checked.inner.get_mailbox(self.address).await)? else { return Ok(None) };
+        let Some(mailbox) = found(self.checked.read_mailbox(self.address).await)? else { return Ok(None) };
         let mut before = self.before.lock().expect("no code panics while it holds this lock");
         let seen =
             self.checked.seen(case, &mailbox, &MailboxChange::default(), before.as_ref(), &CreationClock::default());
@@ -317,13 +318,17 @@ impl Request for AddDomain<'_> {
     }
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Domain)>> {
-        let Some(domain) = found(self.checked.inner.get_domain(&self.new.name).await)? else { return Ok(None) };
+        let Some(domain) = found(self.checked.read_domain(&self.new.name).await)? else { return Ok(None) };
         let made = self.checked.made(case, domain.created_at.as_ref(), &CreationClock::default());
         Ok(Some((Seen { made, fits: true, same: true, ending: false }, domain)))
     }
 
     async fn send(&self, _: Task) -> Result<Done<Domain>> {
         let (checked, new) = (self.checked, self.new);
-        checked.run(Op::CreateDomain, &new.name, checked.inner.create_domain(new)).await
+        let call = async {
+            let made = checked.inner.create_domain(new).await?;
+            names(&new.name, &made.name).map(|()| made)
+        };
+        checked.run(Op::CreateDomain, &new.name, call).await
     }
 }

@@ -18,8 +18,8 @@ use mbx::bulk::{OnExisting, Verb};
 use mbx::error::Result;
 use mbx::http::{Listing, Redactor};
 use mbx::model::{
-    Address, Alias, AliasSource, Bytes, DomainName, MailboxChange, NewCredential, NewDomain, NewMailbox, Outcome,
-    PASSWORD_MAX, PasswordState,
+    Address, Alias, AliasSource, Bytes, Domain, DomainName, Mailbox, MailboxChange, NewCredential, NewDomain,
+    NewMailbox, Outcome, PASSWORD_MAX, PasswordState,
 };
 use mbx::provider::{Pace, Provider, ProviderId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -322,14 +322,15 @@ impl Answers {
         Some(Answers { operation, piece: usize::from(piece).max(1), all })
     }
 
-    /// Returns how many requests one operation may send: some for each thing that the answers may list.
+    /// Returns how many requests one operation may send: in each of some looks, some for each thing that the answers may
+    /// list.
     pub fn most_requests(&self) -> usize {
-        100 + self.all.iter().map(|answer| answer.body.len()).sum::<usize>()
+        20 * (100 + self.all.iter().map(|answer| answer.body.len()).sum::<usize>())
     }
 }
 
-/// An adapter reads whatever a host answers without a panic, and an error does not show the secret of the account.
-/// Returns what the adapter made of it, which does not depend on the pieces in which an answer arrives.
+/// An adapter reads whatever a host answers without a panic. What it says of a mailbox or a domain is about the one that was
+/// asked for, and an error does not show the secret of the account. Returns what the adapter made of it, which does not depend on the pieces in which an answer arrives.
 pub async fn answered(id: ProviderId, base_url: &str, answers: &Answers) -> String {
     let limit = Duration::from_secs(5);
     let settings = adapters::spec(id).settings.iter();
@@ -345,8 +346,8 @@ pub async fn answered(id: ProviderId, base_url: &str, answers: &Answers) -> Stri
         no_wait: true,
         ..Account::new(id, base_url, SECRET.into())
     };
-    let (_, provider) = adapters::bare(&account).expect("the account opens");
-    let made = operate(&*provider, answers.operation % 128).await;
+    let provider = adapters::open(&account).expect("the account opens");
+    let made = operate(&provider, answers.operation % 128).await;
     provider.close().await;
     match made {
         Ok(text) => text,
@@ -379,27 +380,35 @@ async fn operate(provider: &dyn Provider, operation: u8) -> Result<String> {
     let domain = NewDomain { postmaster_password: Some("Canary-Passw0rd-7".into()), ..NewDomain::named(name.clone()) };
     let credential = NewCredential { name: "ci".to_owned(), domain: None, secret: "Canary-Passw0rd-8".into() };
     let id = "1f2e3d4c-5b6a-4978-8695-a4b3c2d1e0f1";
+    let on_ada = |mailbox: &Mailbox| {
+        assert_eq!(mailbox.address, ada);
+        shows(mailbox)
+    };
+    let on_name = |domain: &Domain| {
+        assert_eq!(domain.name, name);
+        shows(domain)
+    };
     match operation % 30 {
         0 => provider.check_account().await.map(shows),
         1 => listed(provider.list_mailboxes(None)).await,
         2 => listed(provider.list_mailboxes(Some(&name))).await,
-        3 => provider.get_mailbox(&ada).await.map(shows),
-        4 => provider.create_mailbox(&new).await.map(shows),
-        5 => provider.create_mailbox(&with_quota).await.map(shows),
+        3 => provider.get_mailbox(&ada).await.map(|made| on_ada(&made)),
+        4 => provider.create_mailbox(&new).await.map(|made| on_ada(&made)),
+        5 => provider.create_mailbox(&with_quota).await.map(|made| on_ada(&made)),
         6 => provider.create_mailboxes(&batch).await.map(shows),
-        7 => provider.update_mailbox(&ada, &names).await.map(shows),
-        8 => provider.update_mailbox(&ada, &quota).await.map(shows),
+        7 => provider.update_mailbox(&ada, &names).await.map(|made| on_ada(&made)),
+        8 => provider.update_mailbox(&ada, &quota).await.map(|made| on_ada(&made)),
         9 => provider.set_password(&ada, &"Canary-Passw0rd-8".into()).await.map(shows),
-        10 => provider.suspend_mailbox(&ada).await.map(shows),
-        11 => provider.resume_mailbox(&ada).await.map(shows),
+        10 => provider.suspend_mailbox(&ada).await.map(|made| on_ada(&made)),
+        11 => provider.resume_mailbox(&ada).await.map(|made| on_ada(&made)),
         12 => provider.delete_mailbox(&ada).await.map(shows),
         13 => listed(provider.list_domains()).await,
-        14 => provider.get_domain(&name).await.map(shows),
-        15 => provider.create_domain(&domain).await.map(shows),
-        16 => provider.verify_domain(&name).await.map(shows),
+        14 => provider.get_domain(&name).await.map(|made| on_name(&made)),
+        15 => provider.create_domain(&domain).await.map(|made| on_name(&made)),
+        16 => provider.verify_domain(&name).await.map(|made| on_name(&made)),
         17 => provider.domain_dns(&name).await.map(shows),
-        18 => provider.suspend_domain(&name).await.map(shows),
-        19 => provider.resume_domain(&name).await.map(shows),
+        18 => provider.suspend_domain(&name).await.map(|made| on_name(&made)),
+        19 => provider.resume_domain(&name).await.map(|made| on_name(&made)),
         20 => provider.delete_domain(&name).await.map(shows),
         21 => listed(provider.list_aliases(&name)).await,
         22 => provider.create_alias(&alias).await.map(shows),

@@ -61,6 +61,15 @@ fn assert_is_the_sample(mailbox: &Mailbox) {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_domain_is_not_taken_for_the_one_that_was_asked_for() {
+    let ctx = Ctx::new(ProviderId::Hybridbox).await;
+    answer_with(&ctx, Method::GET, "/domains/", 200, DOMAIN);
+    let error = assert_kind(ctx.provider.get_domain(&name("other.example")).await, Kind::Provider);
+    assert_eq!(error.message, "the answer is about example.com and not about other.example");
+    assert_eq!(error.effect, Effect::None);
+}
+
+#[tokio::test]
 async fn the_documented_mailbox_is_read() {
     let ctx = hybridbox().await;
     answer_with(&ctx, Method::GET, "/mailboxes", 200, MAILBOXES);

@@ -36,6 +36,19 @@ fn changed(sample: &str, changes: Value) -> String {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_mailbox_is_not_taken_for_the_one_that_was_asked_for() {
+    let ctx = ctx().await;
+    ctx.create("ada@example.com").await;
+    let other = changed(ACCOUNT, json!({ "name": "bob", "email_address": "bob@example.com" }));
+    answer_with(&ctx, Method::GET, "/email_accounts/", 200, &other);
+    let error = assert_kind(ctx.provider.get_mailbox(&at("ada@example.com")).await, Kind::Provider);
+    assert_eq!(error.message, "the answer is about bob@example.com and not about ada@example.com");
+    assert_eq!(error.effect, Effect::None);
+    let error = ctx.provider.suspend_mailbox(&at("ada@example.com")).await.expect_err("it says nothing about ada");
+    assert_eq!(error.effect, Effect::Unknown);
+}
+
+#[tokio::test]
 async fn the_documented_domain_is_read() {
     let ctx = ctx().await;
     answer_with(&ctx, Method::GET, "/api/domains", 200, DOMAINS);
