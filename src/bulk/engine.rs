@@ -148,7 +148,8 @@ impl Run<'_> {
                 }
                 yield_now().await;
             }
-            let is_idle = under_way.is_empty() && self.ready.is_empty() && !rows_left;
+            // Also where so many rows wait for a look that no more are sent.
+            let is_idle = under_way.is_empty() && (!self.may_send() || (self.ready.is_empty() && !rows_left));
             let mut wait = None;
             if self.stopped.is_some() {
                 // Nothing more is sent, looks included: the resumed run looks. What is under way is waited for.
@@ -165,7 +166,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 Some((jobs, results)) = under_way.next(), if !under_way.is_empty() => self.take_all(jobs, results),
-                Some(looked) = reading.next(), if !reading.is_empty() => self.take_looks(looked).await,
+                Some(looked) = reading.next(), if !reading.is_empty() => self.take_looks(looked),
                 group = groups.next(), if wants_rows => match group {
                     Some(Ok(items)) => self.ready.extend(items),
                     Some(Err(error)) => self.stop(error),
