@@ -179,12 +179,9 @@ impl Run<'_> {
                 self.stop(failure);
             }
         }
+        let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && job.is_untouched());
+        self.note_unsent(unsent.map(|(job, _)| job.row).collect());
         if let Some(journal) = self.journal {
-            let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && !job.case.is_doubted());
-            let unsent: Vec<u32> = unsent.map(|(job, _)| job.row).collect();
-            if !unsent.is_empty() {
-                journal.append(&Line::Unsent { unsent });
-            }
             if self.stopped.is_none() && !self.options.only_looks {
                 journal.append(&Line::Ended { ended: Timestamp::now() });
             }
@@ -351,20 +348,34 @@ impl Run<'_> {
                 if event == Event::Answered(Answer::Partial) && job.creates() {
                     job.mailbox.get_or_insert_with(|| Box::new(Mailbox::at(job.new.address.clone())));
                     job.alone = true;
+                    if let Some(journal) = self.journal {
+                        journal.made(job.row);
+                    }
                 }
                 job.error = Some(error);
             }
         }
         let step = job.case.on(event);
+        // It was refused as existing, which a look is to confirm.
+        if matches!(step, Step::Look(_)) && job.is_untouched() {
+            self.note_unsent(vec![job.row]);
+        }
         self.step(job, step);
+    }
+
+    /// Writes down that nothing was carried out of what was sent for these rows.
+    fn note_unsent(&self, rows: Vec<u32>) {
+        if let Some(journal) = self.journal
+            && !rows.is_empty()
+        {
+            journal.append(&Line::Unsent { unsent: rows });
+        }
     }
 
     /// Leaves a row whose request was not carried out to the resumed run, and stops this one.
     fn leave(&mut self, job: Job, error: Error) {
-        if !job.case.is_doubted()
-            && let Some(journal) = self.journal
-        {
-            journal.append(&Line::Unsent { unsent: vec![job.row] });
+        if job.is_untouched() {
+            self.note_unsent(vec![job.row]);
         }
         if !matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
             self.stop(error);

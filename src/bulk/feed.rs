@@ -123,7 +123,8 @@ impl<'a> Feeder<'a> {
             };
             if is_open {
                 let (job, step) = self.item(row, state).await?;
-                if !state.is_doubted() && !matches!(step, Step::Finish(_)) {
+                let is_known = state.is_doubted() || matches!(state, State::Made(..));
+                if !is_known && !matches!(step, Step::Finish(_)) {
                     intents.push(job.intent());
                 }
                 items.push((job, step));
@@ -181,6 +182,14 @@ impl<'a> Feeder<'a> {
     async fn case(&mut self, new: &NewMailbox, state: State) -> Result<Case> {
         let (listed, sent) = state.history();
         let task = self.options.verb.task();
+        if let State::Made(_, _, is_lost) = state {
+            let mut case = Case::new(task, self.rules);
+            case.on(case::Event::Answered(case::Answer::Partial));
+            if is_lost {
+                case.on(case::Event::Lost(http::now()));
+            }
+            return Ok(case);
+        }
         // A power cut may have taken the intent of a row from the journal, but not the password that was made before it.
         let is_lost = self.record.is_some_and(|record| !record.is_whole)
             && self.sink.as_ref().is_some_and(|sink| sink.knows(&new.address));

@@ -60,6 +60,11 @@ impl Job {
         self.case.task() == Task::Create
     }
 
+    /// Returns whether nothing of it can have been carried out so far.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.case.is_doubted() && self.case.task() != Task::Finish
+    }
+
     /// Returns the line that says what is about to be asked for.
     pub(super) fn intent(&self) -> Line {
         let listed = match self.case.before() {
