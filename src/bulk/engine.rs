@@ -19,7 +19,7 @@ use super::{Interrupt, Options, Report, RunIo, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http;
 use crate::model::{DomainName, Mailbox, Outcome};
-use crate::provider::case::{Answer, Event, LAG, Rules, Step, Verdict, Why};
+use crate::provider::case::{Answer, Event, LAG, NEAR, Rules, Step, Verdict, Why};
 use crate::provider::{self, Checked, Op, Provider, event_of, words};
 
 /// How often a row is sent.
@@ -409,7 +409,10 @@ impl Run<'_> {
         if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
             notes.push("its answer was lost; a look found it done".to_owned());
         }
-        if let (Outcome::Created, true, Some(sent)) = (outcome, was_lost, job.case.sent()) {
+        // Of one that was sent again it is not known when it was created.
+        if let (Outcome::Created, true, Some(sent), Some(lost)) = (outcome, was_lost, job.case.sent(), job.case.lost())
+            && lost.duration_since(sent) <= NEAR
+        {
             self.witnesses.add(&job.new.address, sent);
         }
         self.summary.count(outcome);

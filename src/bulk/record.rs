@@ -152,7 +152,10 @@ impl Record {
                 }
                 Line::Done(done) => {
                     let state = lines.row(&mut rows, done.row)?;
-                    if let (Outcome::Created, State::Sent(_, sent)) = (done.outcome, *state) {
+                    // Of one that was sent again it is not known when it was created.
+                    if let (Outcome::Created, (_, Some(sent))) = (done.outcome, state.history())
+                        && sent.first == sent.last
+                    {
                         created.truncate(WITNESSES - 1);
                         created.push_front((Address::lenient(&done.address), sent.first));
                     }
