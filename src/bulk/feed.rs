@@ -197,7 +197,8 @@ impl<'a> Feeder<'a> {
             let mut rules = self.rules;
             // A person wants it tried again, after all that looking could find out.
             rules.is_costly &= !matches!(state, State::Retried(..));
-            return Ok(Case::resumed(task, rules, listed == Listed::Yes, sent, http::now()));
+            let left_by = self.record.and_then(|record| record.restarted).unwrap_or_else(http::now);
+            return Ok(Case::resumed(task, rules, listed == Listed::Yes, sent, left_by));
         }
         let (print, rules) = (Fingerprint::of(&new.address), self.rules);
         let before = self.before(new.address.domain()).await?;

@@ -99,6 +99,9 @@ pub struct Record {
     pub ended: bool,
     /// Whether all that was ever written is certainly there: the machine has not been stopped since the run began.
     pub is_whole: bool,
+    /// When the machine was first used again after it had stopped, if it has: marks of before may be lost, and all requests
+    /// that they were about had left by then.
+    pub restarted: Option<jiff::Timestamp>,
     /// Some of the mailboxes that were created last, with the time before which their requests left.
     pub created: Vec<(Address, jiff::Timestamp)>,
 }
@@ -118,6 +121,7 @@ impl Record {
         // Whether what was written by the process so far is certainly all there, since the machine has not stopped.
         let mut is_whole = here.is_some() && header.boot == here;
         let mut was_always = is_whole;
+        let (mut last_boot, mut restarted) = (header.boot.clone(), None);
         let mut rows = Vec::new();
         let mut created: VecDeque<(Address, jiff::Timestamp)> = VecDeque::new();
         let mut ended = false;
@@ -165,14 +169,18 @@ impl Record {
                     ended = false;
                     rows.iter_mut().for_each(|state: &mut State| *state = state.retried());
                 }
-                Line::Resumed { boot, .. } => {
+                Line::Resumed { resumed, boot } => {
+                    if boot.is_none() || boot != last_boot {
+                        restarted = Some(resumed);
+                    }
                     is_whole = here.is_some() && boot == here;
+                    last_boot = boot;
                     was_always &= is_whole;
                 }
                 Line::Ended { .. } => ended = true,
             }
         }
-        Ok(Record { header, rows, ended, is_whole: was_always, created: created.into() })
+        Ok(Record { header, rows, ended, is_whole: was_always, restarted, created: created.into() })
     }
 
     /// Returns how far a row has come.
