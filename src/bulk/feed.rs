@@ -186,7 +186,8 @@ impl<'a> Feeder<'a> {
             let mut case = Case::new(task, self.rules);
             case.on(case::Event::Answered(case::Answer::Partial));
             if is_lost {
-                case.on(case::Event::Lost(http::now()));
+                // When it was lost is not written down; so long after it left nobody waited for it any more.
+                case.on(case::Event::Lost(sent.map_or_else(http::now, |sent| sent.last + self.rules.answer)));
             }
             return Ok(case);
         }

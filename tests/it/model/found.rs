@@ -93,3 +93,14 @@ fn what_a_power_cut_has_left_in_doubt_is_settled_in_time() {
     let steps = vec![Step::Begin(begin), Step::Again(Again::Resume, 0, deleted)];
     live(&host(ProviderId::Hybridbox, 0), steps);
 }
+
+/// A mailbox that somebody else deleted before its quota was set was in doubt for ever.
+#[test]
+fn a_mailbox_that_is_gone_before_its_quota_was_set_is_settled() {
+    let deleted = Event::Somebody(Act::Deletes(Who(0)));
+    for (skip, requests) in (0..6).flat_map(|skip| (3..7).map(move |requests| (skip, requests))) {
+        let lost = Fault { struck: Struck::Second, ..fault(skip, Trouble::CutAfterCommit) };
+        let begin = Begin { at_once: 8, ..create(5, true, day(vec![lost], vec![(requests, deleted)])) };
+        live(&host(ProviderId::Emboux, 0), vec![Step::Begin(begin)]);
+    }
+}
