@@ -19,7 +19,7 @@ use super::{Interrupt, Options, Report, RunIo, Summary, Verb};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http;
 use crate::model::{DomainName, Mailbox, Outcome};
-use crate::provider::case::{Answer, Event, LAG, Rules, Step, Verdict, Why};
+use crate::provider::case::{Answer, Event, LAG, NEAR, Rules, Step, Verdict, Why};
 use crate::provider::{self, Checked, Op, Provider, event_of, words};
 
 /// How often a row is sent.
@@ -148,7 +148,8 @@ impl Run<'_> {
                 }
                 yield_now().await;
             }
-            let is_idle = under_way.is_empty() && self.ready.is_empty() && !rows_left;
+            // Also where so many rows wait for a look that no more are sent.
+            let is_idle = under_way.is_empty() && (!self.may_send() || (self.ready.is_empty() && !rows_left));
             let mut wait = None;
             if self.stopped.is_some() {
                 // Nothing more is sent, looks included: the resumed run looks. What is under way is waited for.
@@ -165,7 +166,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 Some((jobs, results)) = under_way.next(), if !under_way.is_empty() => self.take_all(jobs, results),
-                Some(looked) = reading.next(), if !reading.is_empty() => self.take_looks(looked).await,
+                Some(looked) = reading.next(), if !reading.is_empty() => self.take_looks(looked),
                 group = groups.next(), if wants_rows => match group {
                     Some(Ok(items)) => self.ready.extend(items),
                     Some(Err(error)) => self.stop(error),
@@ -178,12 +179,9 @@ impl Run<'_> {
                 self.stop(failure);
             }
         }
+        let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && job.is_untouched());
+        self.note_unsent(unsent.map(|(job, _)| job.row).collect());
         if let Some(journal) = self.journal {
-            let unsent = self.ready.iter().filter(|(job, step)| *step == Step::Send && !job.case.is_doubted());
-            let unsent: Vec<u32> = unsent.map(|(job, _)| job.row).collect();
-            if !unsent.is_empty() {
-                journal.append(&Line::Unsent { unsent });
-            }
             if self.stopped.is_none() && !self.options.only_looks {
                 journal.append(&Line::Ended { ended: Timestamp::now() });
             }
@@ -350,20 +348,34 @@ impl Run<'_> {
                 if event == Event::Answered(Answer::Partial) && job.creates() {
                     job.mailbox.get_or_insert_with(|| Box::new(Mailbox::at(job.new.address.clone())));
                     job.alone = true;
+                    if let Some(journal) = self.journal {
+                        journal.made(job.row);
+                    }
                 }
                 job.error = Some(error);
             }
         }
         let step = job.case.on(event);
+        // It was refused as existing, which a look is to confirm.
+        if matches!(step, Step::Look(_)) && job.is_untouched() {
+            self.note_unsent(vec![job.row]);
+        }
         self.step(job, step);
+    }
+
+    /// Writes down that nothing was carried out of what was sent for these rows.
+    fn note_unsent(&self, rows: Vec<u32>) {
+        if let Some(journal) = self.journal
+            && !rows.is_empty()
+        {
+            journal.append(&Line::Unsent { unsent: rows });
+        }
     }
 
     /// Leaves a row whose request was not carried out to the resumed run, and stops this one.
     fn leave(&mut self, job: Job, error: Error) {
-        if !job.case.is_doubted()
-            && let Some(journal) = self.journal
-        {
-            journal.append(&Line::Unsent { unsent: vec![job.row] });
+        if job.is_untouched() {
+            self.note_unsent(vec![job.row]);
         }
         if !matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
             self.stop(error);
@@ -397,7 +409,10 @@ impl Run<'_> {
         if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
             notes.push("its answer was lost; a look found it done".to_owned());
         }
-        if let (Outcome::Created, true, Some(sent)) = (outcome, was_lost, job.case.sent()) {
+        // Of one that was sent again it is not known when it was created.
+        if let (Outcome::Created, true, Some(sent), Some(lost)) = (outcome, was_lost, job.case.sent(), job.case.lost())
+            && lost.duration_since(sent) <= NEAR
+        {
             self.witnesses.add(&job.new.address, sent);
         }
         self.summary.count(outcome);

@@ -123,7 +123,8 @@ impl<'a> Feeder<'a> {
             };
             if is_open {
                 let (job, step) = self.item(row, state).await?;
-                if !state.is_doubted() && !matches!(step, Step::Finish(_)) {
+                let is_known = state.is_doubted() || matches!(state, State::Made(..));
+                if !is_known && !matches!(step, Step::Finish(_)) {
                     intents.push(job.intent());
                 }
                 items.push((job, step));
@@ -181,6 +182,15 @@ impl<'a> Feeder<'a> {
     async fn case(&mut self, new: &NewMailbox, state: State) -> Result<Case> {
         let (listed, sent) = state.history();
         let task = self.options.verb.task();
+        if let State::Made(_, _, is_lost) = state {
+            let mut case = Case::new(task, self.rules);
+            case.on(case::Event::Answered(case::Answer::Partial));
+            if is_lost {
+                // When it was lost is not written down; so long after it left nobody waited for it any more.
+                case.on(case::Event::Lost(sent.map_or_else(http::now, |sent| sent.last + self.rules.answer)));
+            }
+            return Ok(case);
+        }
         // A power cut may have taken the intent of a row from the journal, but not the password that was made before it.
         let is_lost = self.record.is_some_and(|record| !record.is_whole)
             && self.sink.as_ref().is_some_and(|sink| sink.knows(&new.address));
@@ -188,7 +198,8 @@ impl<'a> Feeder<'a> {
             let mut rules = self.rules;
             // A person wants it tried again, after all that looking could find out.
             rules.is_costly &= !matches!(state, State::Retried(..));
-            return Ok(Case::resumed(task, rules, listed == Listed::Yes, sent, http::now()));
+            let left_by = self.record.and_then(|record| record.restarted).unwrap_or_else(http::now);
+            return Ok(Case::resumed(task, rules, listed == Listed::Yes, sent, left_by));
         }
         let (print, rules) = (Fingerprint::of(&new.address), self.rules);
         let before = self.before(new.address.domain()).await?;

@@ -60,6 +60,11 @@ impl Job {
         self.case.task() == Task::Create
     }
 
+    /// Returns whether nothing of it can have been carried out so far.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.case.is_doubted() && self.case.task() != Task::Finish
+    }
+
     /// Returns the line that says what is about to be asked for.
     pub(super) fn intent(&self) -> Line {
         let listed = match self.case.before() {
@@ -81,17 +86,17 @@ impl Job {
         }
     }
 
-    /// Takes in a mailbox that a listing shows, and returns it as evidence. Where the listing leaves out the quota that
-    /// is asked for, the mailbox is read.
-    pub(super) async fn see(&mut self, provider: &Checked, mut mailbox: Mailbox, clock: &CreationClock) -> Seen {
-        let wanted = self.wanted();
-        if wanted.quota.is_some()
-            && mailbox.quota.is_none()
-            && let Ok(read) = provider.get_mailbox(&self.new.address).await
-        {
-            mailbox = read;
+    /// Returns a mailbox that a listing shows, read by itself where the listing leaves out the quota that is asked for.
+    pub(super) async fn complete(&self, provider: &Checked, mailbox: Mailbox) -> Mailbox {
+        if self.wanted().quota.is_none() || mailbox.quota.is_some() {
+            return mailbox;
         }
-        let seen = provider.seen(&self.case, &mailbox, &wanted, self.mailbox.as_deref(), clock);
+        provider.get_mailbox(&self.new.address).await.unwrap_or(mailbox)
+    }
+
+    /// Takes in a mailbox that a look shows, and returns it as evidence.
+    pub(super) fn see(&mut self, provider: &Checked, mailbox: Mailbox, clock: &CreationClock) -> Seen {
+        let seen = provider.seen(&self.case, &mailbox, &self.wanted(), self.mailbox.as_deref(), clock);
         if self.case.task() != Task::Delete || self.mailbox.is_none() {
             self.mailbox = Some(Box::new(mailbox));
         }

@@ -172,6 +172,11 @@ pub enum Line {
         /// When.
         at: jiff::Timestamp,
     },
+    /// The mailbox of a row was created, and what takes a second request is not set yet.
+    Made {
+        /// Which row.
+        made: u32,
+    },
     /// The request of these rows did not leave after all.
     Unsent {
         /// Which rows.
@@ -272,8 +277,17 @@ impl Journal {
     /// failure is kept for [`Journal::failure`].
     pub fn sent(&self, mut lines: Vec<Line>, rows: Vec<u32>, at: jiff::Timestamp) {
         lines.push(Line::Sent { sent: rows, at });
+        self.mark(&lines);
+    }
+
+    /// Writes at once that the mailbox of a row was created, and what takes a second request is not set yet.
+    pub fn made(&self, row: u32) {
+        self.mark(&[Line::Made { made: row }]);
+    }
+
+    fn mark(&self, lines: &[Line]) {
         let mut text = Vec::new();
-        for line in &lines {
+        for line in lines {
             serde_json::to_writer(&mut text, line).expect("a line is plain JSON");
             text.push(b'\n');
         }

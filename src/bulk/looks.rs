@@ -110,31 +110,43 @@ pub(super) async fn read(provider: &Checked, mut looks: Looks) -> Looked {
         Ok(())
     }
     .await;
+    // Here and not where they are taken in: while that waits, no request goes on, and one may hold the only free slot.
+    for (job, mailbox) in &mut found {
+        *mailbox = job.complete(provider, mailbox.clone()).await;
+    }
     Looked { looks, found, at, shown, is_complete: result.is_ok() }
 }
 
 impl Run<'_> {
-    /// Returns how long to wait for the next look, where rows wait for one.
-    pub(super) fn time_to_look(&self, is_idle: bool) -> Option<Duration> {
+    /// Returns when the next look may begin; `None` while nothing waits for one, or something else must happen first. While
+    /// requests are sent, a look waits until it costs little beside them; when nothing else is left to do, `is_idle`, it
+    /// waits only for the first row's time.
+    fn look_time(&self, is_idle: bool) -> Option<Timestamp> {
         let first = self.looking.iter().map(|(not_before, _)| *not_before).min()?;
-        let quiet = self.last_look.filter(|_| !is_idle).map(|(ended, took)| ended + took * PAUSES);
-        let next = quiet.map_or(first, |quiet| first.max(quiet));
-        Some(Duration::try_from(next.duration_since(http::now())).unwrap_or_default())
+        if is_idle {
+            return Some(first);
+        }
+        // What a mailbox of this run is needed for, a row that waits must not be judged without.
+        if self.witnesses.created.is_empty() {
+            return None;
+        }
+        Some(self.last_look.map_or(first, |(ended, took)| first.max(ended + took * PAUSES)))
     }
 
-    /// Returns the next listing to read, if it is time for one. While requests are sent, a look waits until it costs
-    /// little beside them; when nothing else is left to do, `is_idle`, it waits only for the first row's time.
+    /// Returns how long to wait for the next look, where rows wait for one.
+    pub(super) fn time_to_look(&self, is_idle: bool) -> Option<Duration> {
+        Some(Duration::try_from(self.look_time(is_idle)?.duration_since(http::now())).unwrap_or_default())
+    }
+
+    /// Returns the next listing to read, if it is time for one.
     pub(super) fn next_look(&mut self, is_idle: bool) -> Option<Looks> {
         let now = http::now();
-        let first = self.looking.iter().map(|(not_before, _)| *not_before).min()?;
-        if is_idle && first.duration_since(now) >= LONG {
-            let (count, seconds) = (self.looking.len(), first.duration_since(now).as_secs());
+        let time = self.look_time(is_idle)?;
+        if is_idle && time.duration_since(now) >= LONG {
+            let (count, seconds) = (self.looking.len(), time.duration_since(now).as_secs());
             (self.notice)(&format!("answers were lost ({count}); the next look for what they did is in {seconds} s"));
         }
-        let is_quiet = self.last_look.is_some_and(|(ended, took)| now < ended + took * PAUSES);
-        // What a mailbox of this run is needed for, a row that waits must not be judged without.
-        let is_early = self.witnesses.created.is_empty();
-        if first > now || ((is_quiet || is_early) && !is_idle) {
+        if time > now {
             return None;
         }
         // Rows whose time comes within the time that a look takes need none of their own.
@@ -151,7 +163,7 @@ impl Run<'_> {
     }
 
     /// Takes in what a listing showed.
-    pub(super) async fn take_looks(&mut self, looked: Looked) {
+    pub(super) fn take_looks(&mut self, looked: Looked) {
         let Looked { looks, found, at, shown, is_complete } = looked;
         self.looking.extend(looks.others);
         for (time, mailbox) in &shown {
@@ -162,7 +174,7 @@ impl Run<'_> {
         let newest = shown.iter().map(|(time, _)| *time).max();
         let as_of = if lags { None } else { self.witnesses.as_of(at, newest, &self.rules) };
         for (mut job, mailbox) in found {
-            let seen = job.see(self.provider, mailbox, &self.witnesses.clock).await;
+            let seen = job.see(self.provider, mailbox, &self.witnesses.clock);
             self.looked(job, Look { at, as_of, found: Found::There(seen) });
         }
         let found = if is_complete { Found::Missing } else { Found::Incomplete };

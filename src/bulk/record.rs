@@ -22,6 +22,9 @@ pub enum State {
     Ready(Listed, bool),
     /// Its request has left, and nothing is known of it.
     Sent(Listed, Sent),
+    /// Its mailbox was created, and what takes a second request is not set yet. True: that was sent, and its answer was
+    /// lost each time.
+    Made(Listed, Option<Sent>, bool),
     /// Looking could not settle what became of it.
     Unknown(Listed, Option<Sent>),
     /// The row is done.
@@ -39,15 +42,16 @@ impl State {
             State::Open | State::Done(_) => (Listed::NotKnown, None),
             State::Ready(listed, _) => (listed, None),
             State::Sent(listed, sent) => (listed, Some(sent)),
-            State::Unknown(listed, sent) | State::Halfway(listed, sent) | State::Retried(listed, sent) => {
-                (listed, sent)
-            }
+            State::Made(listed, sent, _)
+            | State::Unknown(listed, sent)
+            | State::Halfway(listed, sent)
+            | State::Retried(listed, sent) => (listed, sent),
         }
     }
 
     /// Returns whether a request may have left whose answer nobody knows.
     pub(super) fn is_doubted(self) -> bool {
-        !matches!(self, State::Open | State::Ready(_, true) | State::Done(_))
+        !matches!(self, State::Open | State::Ready(_, true) | State::Made(_, _, false) | State::Done(_))
     }
 
     /// Returns how far a row has come once it is to be tried again.
@@ -75,6 +79,8 @@ impl Done {
     fn state(&self, before: State) -> State {
         let (listed, sent) = before.history();
         match self.outcome {
+            // What is in doubt is the second request alone.
+            Outcome::Unknown if matches!(before, State::Made(..)) => State::Made(listed, sent, true),
             Outcome::Unknown => State::Unknown(listed, sent),
             Outcome::Failed if self.touched => State::Halfway(listed, sent),
             outcome => State::Done(outcome),
@@ -93,6 +99,9 @@ pub struct Record {
     pub ended: bool,
     /// Whether all that was ever written is certainly there: the machine has not been stopped since the run began.
     pub is_whole: bool,
+    /// When the machine was first used again after it had stopped, if it has: marks of before may be lost, and all requests
+    /// that they were about had left by then.
+    pub restarted: Option<jiff::Timestamp>,
     /// Some of the mailboxes that were created last, with the time before which their requests left.
     pub created: Vec<(Address, jiff::Timestamp)>,
 }
@@ -112,6 +121,7 @@ impl Record {
         // Whether what was written by the process so far is certainly all there, since the machine has not stopped.
         let mut is_whole = here.is_some() && header.boot == here;
         let mut was_always = is_whole;
+        let (mut last_boot, mut restarted) = (header.boot.clone(), None);
         let mut rows = Vec::new();
         let mut created: VecDeque<(Address, jiff::Timestamp)> = VecDeque::new();
         let mut ended = false;
@@ -124,8 +134,17 @@ impl Record {
                     for row in sent {
                         let state = lines.row(&mut rows, row)?;
                         let (listed, before) = state.history();
-                        *state = State::Sent(listed, Sent { first: before.map_or(at, |sent| sent.first), last: at });
+                        let sent = Sent { first: before.map_or(at, |sent| sent.first), last: at };
+                        *state = match state {
+                            State::Made(_, _, is_lost) => State::Made(listed, Some(sent), *is_lost),
+                            _ => State::Sent(listed, sent),
+                        };
                     }
+                }
+                Line::Made { made } => {
+                    let state = lines.row(&mut rows, made)?;
+                    let (listed, sent) = state.history();
+                    *state = State::Made(listed, sent, false);
                 }
                 Line::Unsent { unsent } => {
                     for row in unsent {
@@ -137,7 +156,10 @@ impl Record {
                 }
                 Line::Done(done) => {
                     let state = lines.row(&mut rows, done.row)?;
-                    if let (Outcome::Created, State::Sent(_, sent)) = (done.outcome, *state) {
+                    // Of one that was sent again it is not known when it was created.
+                    if let (Outcome::Created, (_, Some(sent))) = (done.outcome, state.history())
+                        && sent.first == sent.last
+                    {
                         created.truncate(WITNESSES - 1);
                         created.push_front((Address::lenient(&done.address), sent.first));
                     }
@@ -147,14 +169,18 @@ impl Record {
                     ended = false;
                     rows.iter_mut().for_each(|state: &mut State| *state = state.retried());
                 }
-                Line::Resumed { boot, .. } => {
+                Line::Resumed { resumed, boot } => {
+                    if boot.is_none() || boot != last_boot {
+                        restarted = Some(resumed);
+                    }
                     is_whole = here.is_some() && boot == here;
+                    last_boot = boot;
                     was_always &= is_whole;
                 }
                 Line::Ended { .. } => ended = true,
             }
         }
-        Ok(Record { header, rows, ended, is_whole: was_always, created: created.into() })
+        Ok(Record { header, rows, ended, is_whole: was_always, restarted, created: created.into() })
     }
 
     /// Returns how far a row has come.
@@ -173,7 +199,12 @@ impl Record {
         for state in &self.rows {
             match state {
                 // It is looked for again.
-                State::Open | State::Ready(..) | State::Sent(..) | State::Unknown(..) | State::Retried(..) => {}
+                State::Open
+                | State::Ready(..)
+                | State::Sent(..)
+                | State::Made(..)
+                | State::Unknown(..)
+                | State::Retried(..) => {}
                 State::Done(outcome) => summary.count(*outcome),
                 State::Halfway(..) => summary.count(Outcome::Failed),
             }
@@ -195,7 +226,11 @@ impl Record {
                     settled.iter_mut().for_each(|row| *row = row.filter(|(_, outcome)| *outcome != Outcome::Failed));
                     continue;
                 }
-                Line::Sent { .. } | Line::Unsent { .. } | Line::Resumed { .. } | Line::Ended { .. } => continue,
+                Line::Sent { .. }
+                | Line::Made { .. }
+                | Line::Unsent { .. }
+                | Line::Resumed { .. }
+                | Line::Ended { .. } => continue,
             };
             *lines.row(&mut settled, row)? = now;
         }

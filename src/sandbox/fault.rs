@@ -60,6 +60,8 @@ pub enum Other {
     CreatesMailbox(String),
     /// It deletes this mailbox.
     DeletesMailbox(String),
+    /// It sets the password of this mailbox.
+    SetsPassword(String, String),
     /// It creates an alias: its source and its target.
     CreatesAlias(String, String),
     /// It deletes the alias with this source.

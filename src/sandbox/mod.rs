@@ -22,5 +22,5 @@ mod wire;
 
 pub use fault::{Answer, Fault, Other};
 pub use mailinabox::BOX_USER;
-pub use server::{Sandbox, Seen};
+pub use server::{Held, Sandbox, Seen};
 pub use store::{KEY, Times};

@@ -23,7 +23,7 @@ use tower_service::Service;
 use super::dialect::{base_path, new_account, router};
 use super::fault::{Acts, Answer, Fault, Other, Struck};
 use super::mailinabox::BOX_USER;
-use super::store::{IN_READ, KEY, Store, Times};
+use super::store::{IN_READ, KEY, Mailbox, Store, Times};
 use crate::error::{Error, Kind, Result};
 use crate::model::ProviderId;
 
@@ -57,6 +57,30 @@ pub struct Seen {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: String,
+}
+
+/// A mailbox that the sandbox holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Counts the mailboxes that a provider has made: a later one of the same address has another number.
+    pub serial: u64,
+    /// Its address.
+    pub address: String,
+    /// The last name, where the provider keeps one.
+    pub last_name: Option<String>,
+    /// The storage limit in the provider's own unit.
+    pub quota: u64,
+}
+
+impl Held {
+    fn new(mailbox: &Mailbox) -> Self {
+        Held {
+            serial: mailbox.serial,
+            address: mailbox.address(),
+            last_name: mailbox.last.clone(),
+            quota: mailbox.quota,
+        }
+    }
 }
 
 struct Shared {
@@ -186,10 +210,15 @@ impl Sandbox {
     /// Returns the addresses a provider's store really holds, sorted.
     pub fn addresses(&self, provider: ProviderId) -> Vec<String> {
         self.shared.store.with(provider, |account| {
-            let mut all: Vec<_> = account.mailboxes.iter().map(super::store::Mailbox::address).collect();
+            let mut all: Vec<_> = account.mailboxes.iter().map(Mailbox::address).collect();
             all.sort();
             all
         })
+    }
+
+    /// Returns the mailboxes that a provider's store really holds.
+    pub fn mailboxes(&self, provider: ProviderId) -> Vec<Held> {
+        self.shared.store.with(provider, |account| account.mailboxes.iter().map(Held::new).collect())
     }
 
     /// Returns whether `password` is what the mailbox would log in with.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::fault::Other;
 use super::state::{Held, StateFile};
@@ -272,6 +273,11 @@ impl Account {
                 self.add_mailbox(local, domain, None);
             }
             Other::DeletesMailbox(address) => self.mailboxes.retain(|m| m.address() != *address),
+            Other::SetsPassword(address, password) => {
+                if let Some(mailbox) = self.mailbox_mut(address) {
+                    mailbox.set_password(password);
+                }
+            }
             Other::CreatesAlias(source, target) => {
                 let (serial, created) = (self.serial("alias"), self.now());
                 let (source, targets) = (source.clone(), vec![target.clone()]);

@@ -17,6 +17,7 @@ mod layers;
 mod listing;
 mod machine;
 mod matrix;
+mod model;
 mod passwords;
 mod program;
 mod replay;

@@ -291,7 +291,8 @@ async fn list(app: &App) -> Result<()> {
 
 fn run_row(record: &Record) -> Row {
     let (header, summary) = (&record.header, record.summary());
-    let unknown = record.states().iter().filter(|state| matches!(state, State::Unknown(..))).count();
+    let unknown = record.states().iter().filter(|state| matches!(state, State::Unknown(..) | State::Made(_, _, true)));
+    let unknown = unknown.count();
     let left = summary.left as usize - unknown;
     let count = |outcome| json!(summary.of(outcome));
     rows::row([
