@@ -330,6 +330,8 @@ pub struct Case {
     is_resumed: bool,
     /// Whether a conflict is being confirmed by a look.
     is_confirming: bool,
+    /// Whether a look has proven that no create so far made it.
+    is_not_made: bool,
     attempts: u32,
     looks: u32,
     password: Option<PasswordState>,
@@ -349,6 +351,7 @@ impl Case {
             doubt: Doubt::None,
             is_resumed: false,
             is_confirming: false,
+            is_not_made: false,
             attempts: 0,
             looks: 0,
             password: None,
@@ -461,6 +464,9 @@ impl Case {
                 self.first_look()
             }
             Event::NotSent => {
+                if self.is_not_made {
+                    return self.finish(Outcome::Failed, Why::NotShown);
+                }
                 if self.is_doubted() {
                     return self.unknown(Why::LostEachTime);
                 }
@@ -490,7 +496,7 @@ impl Case {
     }
 
     fn lose(&mut self, at: Timestamp) {
-        (self.doubt, self.lost, self.looks) = (Doubt::Lost, at, 0);
+        (self.doubt, self.lost, self.looks, self.is_not_made) = (Doubt::Lost, at, 0, false);
         if matches!(self.task, Task::Create | Task::SetPassword) {
             self.password.get_or_insert(PasswordState::PossiblyInUse);
         }
@@ -550,7 +556,7 @@ impl Case {
 
     /// Looks after a repeat was answered in a way that may come of the first request.
     fn doubt_again(&mut self, doubt: Doubt) -> Step {
-        (self.doubt, self.looks) = (doubt, 0);
+        (self.doubt, self.looks, self.is_not_made) = (doubt, 0, false);
         if self.rules.can_look { Step::Look(self.last_sent) } else { self.unknown(Why::CannotLook) }
     }
 
@@ -607,7 +613,7 @@ impl Case {
     /// Goes over to another request, of which nothing was sent yet; by an earlier process it may have been.
     fn become_task(&mut self, task: Task) -> Step {
         let doubt = if self.is_resumed { Doubt::Lost } else { Doubt::None };
-        (self.task, self.doubt, self.attempts, self.looks) = (task, doubt, 0, 0);
+        (self.task, self.doubt, self.attempts, self.looks, self.is_not_made) = (task, doubt, 0, 0, false);
         if self.rules.resends { Step::Send } else { self.unknown(Why::OnlyLooked) }
     }
 
@@ -648,7 +654,7 @@ impl Case {
         let (is_newer, is_long_ago) = self.absence(look);
         match self.doubt {
             Doubt::Refused if is_newer || is_long_ago => self.finish(Outcome::Failed, Why::Answered),
-            Doubt::None | Doubt::Lost if is_newer => self.send_again(Why::NotShown),
+            Doubt::None | Doubt::Lost if is_newer => self.send_what_was_not_made(),
             // As often as the provider's own account asks for; a single look after a long time is as good.
             Doubt::None | Doubt::Lost if self.rules.is_costly => {
                 if is_long_ago && (self.is_resumed || self.looks >= self.rules.looks) {
@@ -656,12 +662,18 @@ impl Case {
                 }
                 self.look_again(Why::NotShown)
             }
-            Doubt::None | Doubt::Lost if is_long_ago => self.send_again(Why::NotShown),
+            Doubt::None | Doubt::Lost if is_long_ago => self.send_what_was_not_made(),
             Doubt::Exists if is_newer || (is_long_ago && self.looks >= self.rules.looks) => {
                 self.finish(Outcome::Failed, Why::HeldOtherwise)
             }
             _ => self.look_again(Why::NotShown),
         }
+    }
+
+    /// Sends a create again of which a listing that is new enough proves that it was not carried out, or says so.
+    fn send_what_was_not_made(&mut self) -> Step {
+        self.is_not_made = true;
+        if self.may_send() { Step::Send } else { self.finish(Outcome::Failed, Why::NotShown) }
     }
 
     /// Returns the time that a look must be newer than: an answer may say more than the loss before it, and when an
@@ -690,6 +702,10 @@ impl Case {
     }
 
     fn looked_for_deleted(&mut self, found: Found, look: Look) -> Step {
+        // A listing that lacked it before was late.
+        if matches!(found, Found::There(_)) {
+            self.before = Before::Yes;
+        }
         match found {
             Found::There(seen) if seen.ending => self.finish(Outcome::Scheduled, Why::Shown),
             Found::There(seen) if !seen.same => self.finish(Outcome::Deleted, Why::Shown),
@@ -725,12 +741,7 @@ impl Case {
 
     /// Sends the request again, or says what is known after the last attempt.
     fn send_again(&self, why: Why) -> Step {
-        match (self.may_send(), self.task, why) {
-            (true, ..) => Step::Send,
-            // A listing that is new enough lacks it.
-            (false, Task::Create, Why::NotShown) => self.finish(Outcome::Failed, why),
-            (false, ..) => self.unknown(why),
-        }
+        if self.may_send() { Step::Send } else { self.unknown(why) }
     }
 
     fn finish(&self, outcome: Outcome, why: Why) -> Step {
@@ -825,6 +836,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_proven_not_made_has_failed_when_its_repeat_does_not_leave() {
+        let case = || lost(Task::Create, Rules { attempts: 2, ..RULES }, Before::NotKnown);
+        let mut proven = case();
+        assert_eq!(proven.on(late(Found::Missing)), Step::Send);
+        ends(proven.on(Event::NotSent), Outcome::Failed, Why::NotShown);
+        let mut open = case();
+        assert_eq!(open.on(soon(Found::Missing)), Step::Send);
+        ends(open.on(Event::NotSent), Outcome::Unknown, Why::LostEachTime);
+    }
+
+    #[test]
     fn a_repeat_is_not_the_first_request_of_an_unmarked_row() {
         let mut case = Case::resumed(Task::Create, RULES, false, None, at(60));
         case.send(at(60));
@@ -888,5 +910,9 @@ mod tests {
             ends(case(before).on(Event::Answered(Answer::Absent)), outcome, Why::Answered);
             ends(case(before).on(late(Found::Missing)), outcome, Why::NotShown);
         }
+        // It was created meanwhile, or the listing was late.
+        let mut shown = case(Before::No(at(0)));
+        assert_eq!(shown.on(soon(seen(Made::Untold, true))), Step::Send);
+        ends(shown.on(Event::Answered(Answer::Absent)), Outcome::Deleted, Why::Answered);
     }
 }

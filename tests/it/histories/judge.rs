@@ -35,9 +35,11 @@ pub(super) enum Class {
     /// It is gone after a lost request, and nothing had shown whether it ever was there.
     DeletedUnseen,
     Absent,
-    /// Created just before the listing that lacked it: that listing was late.
+    /// Created just before the listing that lacked it, which was late.
     AbsentUnlisted,
     Failed,
+    /// Somebody else created it while our request was under way, which changed that one after it was answered as absent.
+    FailedOnStrangers,
     /// Refused as existing, and the listings that lack it were late.
     FailedUnlisted,
     Unknown(&'static str),
@@ -126,16 +128,25 @@ pub(super) fn judge(world: &World<'_>, ran: &Ran) -> Result<Class, &'static str>
         }
         (Outcome::Unchanged, Truth::Others) if is_as_asked(ran) => Ok(Class::Unchanged),
         // Somebody else may delete it after an update.
-        (Outcome::Updated, Truth::Gone) if world.task != Task::Delete && ran.host.has_worked => Ok(Class::Updated),
+        (Outcome::Updated, Truth::Gone | Truth::Nothing) if world.task != Task::Delete && ran.host.has_worked => {
+            Ok(Class::Updated)
+        }
         (Outcome::Deleted, Truth::Gone | Truth::NeverThere) if ran.host.has_worked => Ok(Class::Deleted),
         (Outcome::Deleted, Truth::Gone) => Ok(Class::DeletedByOthers),
         (Outcome::Deleted, Truth::NeverThere) if ran.lacked.is_none() => Ok(Class::DeletedUnseen),
-        (Outcome::Absent, Truth::Gone) if ran.host.has_worked => Err("called absent, and we deleted it"),
+        (Outcome::Absent, Truth::Gone | Truth::NeverThere) if ran.host.has_worked => {
+            // Nothing showed it but a listing that was late.
+            let is_unlisted = ran.host.things.iter().all(|thing| thing.from > world.own_content(0));
+            is_unlisted.then_some(Class::AbsentUnlisted).ok_or("called absent, and we deleted it")
+        }
         (Outcome::Absent, Truth::Gone | Truth::NeverThere) => Ok(Class::Absent),
         // A listing that is late lacks what was created just before it; no request was sent.
         (Outcome::Absent, Truth::Original) if ran.sent.is_none() && ran.is_unlisted(world) => Ok(Class::AbsentUnlisted),
         (Outcome::Failed, Truth::Gone) if world.task == Task::Delete && ran.host.has_worked => {
             Err("called failed, and it was deleted")
+        }
+        (Outcome::Failed, Truth::Changed) if verdict.why == Why::Answered && is_made_since(ran) => {
+            Ok(Class::FailedOnStrangers)
         }
         // What has failed is a change of somebody else's.
         (Outcome::Failed, Truth::Ours)
@@ -164,6 +175,12 @@ fn has_our_fields(ran: &Ran) -> bool {
     ran.host.things.iter().any(|thing| is_ours(thing.maker) && thing.is_held(ran.end()) && thing.our_fields.is_some())
 }
 
+/// Returns whether somebody else has created what is there since our first request left.
+fn is_made_since(ran: &Ran) -> bool {
+    let held = ran.host.held(ran.end()).map(|(_, thing)| thing);
+    held.is_some_and(|thing| thing.maker == Maker::Other && ran.sent.is_some_and(|sent| thing.from > sent))
+}
+
 /// Returns whether what is there is as we asked for it, whoever made it so.
 fn is_as_asked(ran: &Ran) -> bool {
     ran.host.held(ran.end()).is_some_and(|(_, thing)| thing.our_fields.is_some())
@@ -182,7 +199,9 @@ fn stranger(world: &World<'_>, ran: &Ran) -> Option<Class> {
     let made = ran.host.things.iter().find(|thing| thing.maker == Maker::Other)?.from;
     let (sent, lost) = (ran.sent?, ran.lost?);
     let from = ran.lacked.unwrap_or(sent).min(sent) - 4 * SECOND;
-    let until = lost + 33 * SECOND;
+    // A host may finish half a minute after the loss, and times of whole seconds leave more open. A later process knows
+    // when the last request left, and not how it was answered.
+    let until = ran.last_sent.map_or(lost, |last| last.max(lost)) + 33 * SECOND;
     let late = ran.lacked.map_or(from, |lacked| lacked - world.lag);
     let seems = made + world.stamp.unwrap_or_default() - world.date.unwrap_or_default();
     if (from..=until).contains(&made) {
@@ -219,7 +238,7 @@ const LIKELY: usize = 5;
 pub(super) fn has_rival(world: &World<'_>, ran: &Ran) -> bool {
     let wanted = truth(world, ran);
     // Whoever deletes a thing may create it again, and which of the two a run finds it does not know.
-    if world.task != Task::Create && is_another(world, ran) {
+    if (world.task != Task::Create || world.scene.is_there) && is_another(world, ran) {
         return true;
     }
     // The journal does not keep an answer that made another request necessary, and whoever only looks sets nothing.

@@ -309,6 +309,13 @@ fn every_create_of_what_may_exist() {
 }
 
 #[test]
+fn every_create_of_what_others_delete_just_before() {
+    let update = |world: &mut World<'_>| world.on_existing = OnExisting::Update;
+    let scenes = [10 * SECOND, 20 * SECOND + 20].map(|time| Scene::THERE.with(When::Look(time), Act::Delete));
+    try_at_all("listed, then deleted by others", update, &once_and_always(), &scenes);
+}
+
+#[test]
 fn every_delete() {
     try_at_all("delete", |world| world.task = Task::Delete, &pairs(), &CHANGES);
 }
