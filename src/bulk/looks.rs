@@ -49,9 +49,9 @@ impl Witnesses {
         self.created.push_front((address.clone(), at));
     }
 
-    /// Takes in that a listing which began at `at` shows a mailbox that was created after `created`.
-    fn listed(&mut self, at: Timestamp, created: Timestamp) {
-        let lag = at.duration_since(created).max(SignedDuration::ZERO);
+    /// Takes in that a listing which ended at `ended` shows a mailbox that was created after `created`.
+    fn listed(&mut self, ended: Timestamp, created: Timestamp) {
+        let lag = ended.duration_since(created).max(SignedDuration::ZERO);
         self.lag = Some(self.lag.map_or(lag, |known| known.min(lag)));
     }
 
@@ -59,11 +59,17 @@ impl Witnesses {
         self.created.iter().cloned().collect()
     }
 
-    /// Returns up to when a listing that began at `at` is proven to show what was done, given the newest witness that it
-    /// shows.
-    pub fn as_of(&mut self, at: Timestamp, newest: Option<Timestamp>, rules: &Rules) -> Option<Timestamp> {
+    /// Returns up to when a listing is proven to show what was done, given when it began and ended, and the newest witness
+    /// that it shows. It may have waited for its turn in between: what it shows is no older than its beginning, and no
+    /// newer than its end.
+    pub fn as_of(
+        &mut self,
+        (at, ended): (Timestamp, Timestamp),
+        newest: Option<Timestamp>,
+        rules: &Rules,
+    ) -> Option<Timestamp> {
         if let Some(newest) = newest {
-            self.listed(at, newest);
+            self.listed(ended, newest);
         }
         // Twice what was seen, and a little more: it need not be the same each time.
         let slack = rules.pause.min(SignedDuration::from_secs(1));
@@ -85,8 +91,9 @@ pub(super) struct Looks {
 pub(super) struct Looked {
     looks: Looks,
     found: Vec<(Job, Mailbox)>,
-    /// When it began.
+    /// When it began and ended.
     at: Timestamp,
+    ended: Timestamp,
     /// The witnesses that it showed.
     shown: Vec<(Timestamp, Mailbox)>,
     /// Whether it was read to its end.
@@ -110,11 +117,12 @@ pub(super) async fn read(provider: &Checked, mut looks: Looks) -> Looked {
         Ok(())
     }
     .await;
+    let ended = http::now();
     // Here and not where they are taken in: while that waits, no request goes on, and one may hold the only free slot.
     for (job, mailbox) in &mut found {
         *mailbox = job.complete(provider, mailbox.clone()).await;
     }
-    Looked { looks, found, at, shown, is_complete: result.is_ok() }
+    Looked { looks, found, at, ended, shown, is_complete: result.is_ok() }
 }
 
 impl Run<'_> {
@@ -164,7 +172,7 @@ impl Run<'_> {
 
     /// Takes in what a listing showed.
     pub(super) fn take_looks(&mut self, looked: Looked) {
-        let Looked { looks, found, at, shown, is_complete } = looked;
+        let Looked { looks, found, at, ended, shown, is_complete } = looked;
         self.looking.extend(looks.others);
         for (time, mailbox) in &shown {
             self.witnesses.clock.learn(mailbox.created_at.as_ref(), *time);
@@ -172,10 +180,11 @@ impl Run<'_> {
         // Where orders are carried out in an order of their own, one that shows proves nothing about another.
         let lags = self.provider.spec().rules.listing_lags;
         let newest = shown.iter().map(|(time, _)| *time).max();
-        let as_of = if lags { None } else { self.witnesses.as_of(at, newest, &self.rules) };
+        let as_of = if lags { None } else { self.witnesses.as_of((at, ended), newest, &self.rules) };
         for (mut job, mailbox) in found {
             let seen = job.see(self.provider, mailbox, &self.witnesses.clock);
-            self.looked(job, Look { at, as_of, found: Found::There(seen) });
+            // By then it was there.
+            self.looked(job, Look { at: ended, as_of, found: Found::There(seen) });
         }
         let found = if is_complete { Found::Missing } else { Found::Incomplete };
         let mut missing: Vec<_> = looks.open.into_values().collect();

@@ -441,7 +441,7 @@ impl<'a> Sim<'a> {
         let newest = if is_bulk { self.newest_witness(began + THERE) } else { None };
         self.now = began + BACK;
         self.date_header(began, self.now);
-        let seen_lag = newest.map(|(time, _)| began - time);
+        let seen_lag = newest.map(|(time, _)| self.now - time);
         self.ran.seen_lag = self.ran.seen_lag.into_iter().chain(seen_lag).min();
         if let Some((time, made_after)) = newest.filter(|(time, _)| self.newest != Some(*time)) {
             self.newest = Some(time);
@@ -449,7 +449,7 @@ impl<'a> Sim<'a> {
         }
         let lags = self.rules.is_costly;
         let as_of = if is_bulk && !lags {
-            self.witnesses.as_of(at(began), newest.map(|(time, _)| at(time)), &self.rules)
+            self.witnesses.as_of((at(began), at(self.now)), newest.map(|(time, _)| at(time)), &self.rules)
         } else {
             None
         };
@@ -470,7 +470,9 @@ impl<'a> Sim<'a> {
             // The journal says so before the request leaves.
             self.was_listed = false;
         }
-        let look = Look { at: at(began), as_of, found };
+        // A run knows that a thing was there when its listing had ended.
+        let time = if is_bulk && matches!(found, Found::There(_)) { self.now } else { began };
+        let look = Look { at: at(time), as_of, found };
         self.last_look = Some(look);
         self.case.on(Event::Looked(look))
     }

@@ -104,3 +104,11 @@ fn a_mailbox_that_is_gone_before_its_quota_was_set_is_settled() {
         live(&host(ProviderId::Emboux, 0), vec![Step::Begin(begin)]);
     }
 }
+
+/// A listing that waited for its turn seemed to show at once what was created half a minute before, so that a later one
+/// seemed to prove that a mailbox was not made.
+#[test]
+fn a_listing_that_waits_for_its_turn_proves_no_haste() {
+    let faults = vec![fault(3, Trouble::SilentAfterCommit), Fault { times: 2, ..fault(2, Trouble::CutAfterCommit) }];
+    live(&host(ProviderId::Qboxmail, 20), vec![Step::Begin(create(5, false, day(faults, Vec::new())))]);
+}

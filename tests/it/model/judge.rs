@@ -168,6 +168,9 @@ impl Case<'_> {
         let began = self.run.began;
         let is_made = self.ours(who).next().is_some();
         let is_held = self.ours(who).any(|thing| thing.until.is_none());
+        // Where both are there, a look may show either.
+        let may_be_theirs =
+            self.others_acted(who, began) || (self.world.host.accepts_repeats && self.others_were_there(who));
         match done.outcome {
             Outcome::Created if !is_made && done.password_state == Some(PasswordState::Accepted) => {
                 Err("called created with a password that was accepted, and it was not made")
@@ -175,7 +178,7 @@ impl Case<'_> {
             Outcome::Created if !is_made && self.may_take_for_ours(who) => Ok(()),
             Outcome::Created if !is_made => Err("called created, and it was not made"),
             Outcome::Created if !is_held && !self.others_acted(who, began) => Err("called created, and it is gone"),
-            Outcome::Exists | Outcome::Updated | Outcome::Unchanged if is_made && !self.others_acted(who, began) => {
+            Outcome::Exists | Outcome::Updated | Outcome::Unchanged if is_made && !may_be_theirs => {
                 Err("called existing, and it is ours")
             }
             Outcome::Exists | Outcome::Updated | Outcome::Unchanged if !self.others_were_there(who) => {
