@@ -25,6 +25,7 @@
 //!
 //! | create: a look does not show it, and | then |
 //! |---|---|
+//! | an earlier process listed it, and so did not create it | it is sent for the first time |
 //! | the listing is proven to be newer than the loss ([`Look::as_of`]) | it was not made: it is sent again |
 //! | the loss is longer ago than any listing lags | it was not made: it is sent again, or `failed` where a second order costs money |
 //! | none of these | another look, later each time |
@@ -651,6 +652,11 @@ impl Case {
 
     /// Decides about a thing that a complete listing lacks after the answer to its creation was lost: the second table.
     fn not_shown(&mut self, look: Look) -> Step {
+        if self.before == Before::Yes && self.may_send() {
+            // It was listed by an earlier process, which did not create it then, and is gone: this is a new create.
+            (self.doubt, self.is_resumed, self.sent) = (Doubt::None, false, None);
+            return self.looked_before(look.found, look.at);
+        }
         let (is_newer, is_long_ago) = self.absence(look);
         match self.doubt {
             Doubt::Refused if is_newer || is_long_ago => self.finish(Outcome::Failed, Why::Answered),
@@ -695,10 +701,12 @@ impl Case {
         if self.looks < self.rules.looks {
             return Step::Look(self.last_doubt() + self.rules.wait(self.looks));
         }
-        if self.doubt == Doubt::Lost && self.rules.refuses_existing && self.may_send() {
-            return Step::Send;
+        match self.doubt {
+            // It was listed, so that it is not created.
+            Doubt::Lost if self.before == Before::Yes && self.may_send() => self.exists_unseen(Why::Shown),
+            Doubt::Lost if self.rules.refuses_existing && self.may_send() => Step::Send,
+            _ => self.unknown(why),
         }
-        self.unknown(why)
     }
 
     fn looked_for_deleted(&mut self, found: Found, look: Look) -> Step {
@@ -833,6 +841,22 @@ mod tests {
         let mut case = resumed(Task::Create, UPDATES, false);
         let verdict = ends(case.on(late(seen(Made::Untold, true))), Outcome::Unknown, Why::NotProven);
         assert_eq!(verdict.password, Some(PasswordState::PossiblyInUse));
+    }
+
+    #[test]
+    fn what_was_listed_and_is_gone_may_be_created_by_a_resumed_run() {
+        let mut case = resumed(Task::Create, Rules { attempts: 2, ..UPDATES }, true);
+        assert_eq!((case.on(soon(Found::Missing)), case.before()), (Step::Send, Before::No(at(1))));
+        case.send(at(2));
+        assert_eq!((case.on(Event::Lost(at(3))), case.sent()), (Step::Look(at(3)), Some(at(2))));
+        let verdict = ends(case.on(late(seen(Made::During, true))), Outcome::Created, Why::Shown);
+        assert_eq!(verdict.password, Some(PasswordState::Assumed));
+        // Where every look fails, it is changed as one that is there.
+        let mut case = resumed(Task::Create, UPDATES, true);
+        assert_eq!((case.on(soon(Found::Incomplete)), case.task()), (Step::Send, Task::Update));
+        // Who only looks has created nothing.
+        let mut case = resumed(Task::Create, Rules { on_existing: OnExisting::Update, ..LOOKS }, true);
+        ends(case.on(late(Found::Missing)), Outcome::Failed, Why::NotShown);
     }
 
     #[test]

@@ -216,8 +216,9 @@ proptest! {
                     let (found, as_of) = look(looks.next().expect("it does not look for ever"));
                     let as_of = as_of.map(|after| now + after);
                     was_there |= !was_lost && task == Task::Create && matches!(found, Found::There(_));
-                    // A look that begins afresh corrects the listing before it.
-                    was_there &= was_lost || found != Found::Missing;
+                    // A look before the first create corrects the listing before it.
+                    let is_created = was_lost && !(start.before == Before::Yes && sends.is_empty());
+                    was_there &= is_created || found != Found::Missing;
                     case.on(Event::Looked(Look { at: now, as_of, found }))
                 }
                 Step::Send => {
