@@ -318,7 +318,7 @@ impl Run<'_> {
         match result {
             Ok(done) => {
                 if job.creates() {
-                    self.witnesses.add(&job.new.address, now);
+                    self.witnesses.add(job.witness(Job::id(&done), now));
                     self.witnesses.clock.learn(Job::created_at(&done), now);
                 }
                 job.take(done);
@@ -383,7 +383,7 @@ impl Run<'_> {
     }
 
     /// Writes down and reports what became of a row.
-    pub(super) fn finish(&mut self, job: Job, verdict: Verdict) {
+    pub(super) fn finish(&mut self, mut job: Job, verdict: Verdict) {
         let outcome =
             if job.is_scheduled && verdict.outcome == Outcome::Deleted { Outcome::Scheduled } else { verdict.outcome };
         let error = job.error.as_ref().filter(|_| matches!(outcome, Outcome::Failed | Outcome::Unknown));
@@ -405,7 +405,7 @@ impl Run<'_> {
             _ => error.map(|error| error.kind),
         };
         let was_lost = matches!(verdict.why, Why::Shown | Why::NotShown) && job.case.is_doubted();
-        let mut notes = job.notes;
+        let mut notes = std::mem::take(&mut job.notes);
         if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
             notes.push("its answer was lost; a look found it done".to_owned());
         }
@@ -413,7 +413,8 @@ impl Run<'_> {
         if let (Outcome::Created, true, Some(sent), Some(lost)) = (outcome, was_lost, job.case.sent(), job.case.lost())
             && lost.duration_since(sent) <= NEAR
         {
-            self.witnesses.add(&job.new.address, sent);
+            let id = job.mailbox.as_ref().and_then(|mailbox| mailbox.id.clone());
+            self.witnesses.add(job.witness(id, sent));
         }
         self.summary.count(outcome);
         let is_partial = job.error.as_ref().is_some_and(|error| error.effect != Effect::None);

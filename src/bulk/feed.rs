@@ -123,7 +123,7 @@ impl<'a> Feeder<'a> {
             };
             if is_open {
                 let (job, step) = self.item(row, state).await?;
-                let is_known = state.is_doubted() || matches!(state, State::Made(..));
+                let is_known = job.case.is_doubted() || matches!(state, State::Made(..));
                 if !is_known && !matches!(step, Step::Finish(_)) {
                     intents.push(job.intent());
                 }

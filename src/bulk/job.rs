@@ -1,7 +1,9 @@
 //! A row on its way, and the request of one or several of them.
 
-use super::Verb;
+use jiff::Timestamp;
+
 use super::journal::{Line, Listed};
+use super::{Verb, Witness};
 use crate::error::{Error, Result};
 use crate::model::{Mailbox, MailboxChange, NewMailbox, Removal, Stamp};
 use crate::provider::case::{Before, Case, Seen, Task};
@@ -47,12 +49,25 @@ impl Answered {
 }
 
 impl Job {
-    /// Returns the mailbox as the provider answered.
+    /// Returns the creation time that the provider answered.
     pub(super) fn created_at(done: &Done<Answered>) -> Option<&Stamp> {
         match &done.value {
             Answered::Mailbox(mailbox) => mailbox.created_at.as_ref(),
             Answered::Nothing | Answered::Removed(_) => None,
         }
+    }
+
+    /// Returns the id that the provider answered.
+    pub(super) fn id(done: &Done<Answered>) -> Option<String> {
+        match &done.value {
+            Answered::Mailbox(mailbox) => mailbox.id.clone(),
+            Answered::Nothing | Answered::Removed(_) => None,
+        }
+    }
+
+    /// Returns the row's mailbox as one that was created after this time.
+    pub(super) fn witness(&self, id: Option<String>, after: Timestamp) -> Witness {
+        Witness { address: self.new.address.clone(), id, after }
     }
 
     /// Returns whether its next request creates a mailbox.

@@ -26,11 +26,29 @@ const DOMAINS: usize = 20;
 /// How many created mailboxes are kept to prove that a listing is new.
 const WITNESSES: usize = 64;
 
+/// A mailbox that this run has certainly created.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    /// Its address.
+    pub address: Address,
+    /// Its id, where the provider has told it.
+    pub id: Option<String>,
+    /// A time after which it was created.
+    pub after: Timestamp,
+}
+
+impl Witness {
+    /// Returns whether a listed mailbox is this one. Somebody else may have put another one in its place.
+    fn is(&self, mailbox: &Mailbox) -> bool {
+        self.id.is_none() || mailbox.id.is_none() || self.id == mailbox.id
+    }
+}
+
 /// What proves that a listing is new: mailboxes that were certainly created, and how soon they were listed.
 #[derive(Default)]
 pub struct Witnesses {
-    /// Mailboxes that exist, and a time after which they were created.
-    created: VecDeque<(Address, Timestamp)>,
+    /// Those that were created last.
+    created: VecDeque<Witness>,
     /// The shortest time in which one was seen to be listed: the provider lists no later than that.
     lag: Option<SignedDuration>,
     /// What the creation times of such mailboxes say of the provider's clock.
@@ -39,14 +57,14 @@ pub struct Witnesses {
 
 impl Witnesses {
     /// Begins with what an earlier part of the run has created.
-    pub fn new(created: impl IntoIterator<Item = (Address, Timestamp)>) -> Self {
+    pub fn new(created: impl IntoIterator<Item = Witness>) -> Self {
         Witnesses { created: created.into_iter().take(WITNESSES).collect(), ..Witnesses::default() }
     }
 
-    /// Adds a mailbox whose creation was answered at this time.
-    pub fn add(&mut self, address: &Address, at: Timestamp) {
+    /// Adds a mailbox.
+    pub fn add(&mut self, witness: Witness) {
         self.created.truncate(WITNESSES - 1);
-        self.created.push_front((address.clone(), at));
+        self.created.push_front(witness);
     }
 
     /// Takes in that a listing which ended at `ended` shows a mailbox that was created after `created`.
@@ -55,8 +73,8 @@ impl Witnesses {
         self.lag = Some(self.lag.map_or(lag, |known| known.min(lag)));
     }
 
-    fn times(&self) -> HashMap<Address, Timestamp> {
-        self.created.iter().cloned().collect()
+    fn by_address(&self) -> HashMap<Address, Witness> {
+        self.created.iter().map(|witness| (witness.address.clone(), witness.clone())).collect()
     }
 
     /// Returns up to when a listing is proven to show what was done, given when it began and ended, and the newest witness
@@ -82,7 +100,7 @@ impl Witnesses {
 pub(super) struct Looks {
     domain: Option<DomainName>,
     open: HashMap<Address, Job>,
-    witnesses: HashMap<Address, Timestamp>,
+    witnesses: HashMap<Address, Witness>,
     /// Those that wait for a listing of their own, after this one.
     others: Vec<(Timestamp, Job)>,
 }
@@ -107,8 +125,8 @@ pub(super) async fn read(provider: &Checked, mut looks: Looks) -> Looked {
     let result: Result<()> = async {
         let mut listing = provider.list_mailboxes(looks.domain.as_ref());
         while let Some(mailbox) = listing.try_next().await? {
-            if let Some(time) = looks.witnesses.get(&mailbox.address) {
-                shown.push((*time, mailbox.clone()));
+            if let Some(witness) = looks.witnesses.get(&mailbox.address).filter(|witness| witness.is(&mailbox)) {
+                shown.push((witness.after, mailbox.clone()));
             }
             if let Some(job) = looks.open.remove(&mailbox.address) {
                 found.push((job, mailbox));
@@ -167,7 +185,7 @@ impl Run<'_> {
         let fits = |job: &Job| domain.as_ref().is_none_or(|domain| job.new.address.domain() == domain);
         let (due, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, job)| fits(job));
         let open = due.into_iter().map(|(_, job)| (job.new.address.clone(), job)).collect();
-        Some(Looks { domain, open, witnesses: self.witnesses.times(), others })
+        Some(Looks { domain, open, witnesses: self.witnesses.by_address(), others })
     }
 
     /// Takes in what a listing showed.

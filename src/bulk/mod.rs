@@ -31,7 +31,7 @@ pub use self::engine::{rules, run};
 pub use self::feed::STAND_IN;
 use self::input::Input;
 use self::journal::Journal;
-pub use self::looks::Witnesses;
+pub use self::looks::{Witness, Witnesses};
 use self::record::Record;
 use self::sink::Sink;
 pub use self::verb::Verb;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::journal::{Done, Header, Line, Listed, path_of, this_boot};
-use super::{Fingerprint, Summary};
+use super::{Fingerprint, Summary, Witness};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Address, Outcome};
 use crate::provider::case::Sent;
@@ -103,7 +103,7 @@ pub struct Record {
     /// that they were about had left by then.
     pub restarted: Option<jiff::Timestamp>,
     /// Some of the mailboxes that were created last, with the time before which their requests left.
-    pub created: Vec<(Address, jiff::Timestamp)>,
+    pub created: Vec<Witness>,
 }
 
 /// How many created mailboxes are kept to prove that a listing is new.
@@ -123,18 +123,22 @@ impl Record {
         let mut was_always = is_whole;
         let (mut last_boot, mut restarted) = (header.boot.clone(), None);
         let mut rows = Vec::new();
-        let mut created: VecDeque<(Address, jiff::Timestamp)> = VecDeque::new();
+        let mut created: VecDeque<Witness> = VecDeque::new();
         let mut ended = false;
         while let Some(line) = lines.next().transpose()? {
             match line {
                 Line::Intent { intent, listed, .. } => {
-                    *lines.row(&mut rows, intent)? = State::Ready(listed, is_whole);
+                    *lines.row(&mut rows, intent)? = State::Ready(listed, true);
                 }
                 Line::Sent { sent, at } => {
                     for row in sent {
                         let state = lines.row(&mut rows, row)?;
                         let (listed, before) = state.history();
-                        let sent = Sent { first: before.map_or(at, |sent| sent.first), last: at };
+                        let first = match (&state, before) {
+                            (State::Ready(_, true), _) => Some(at),
+                            (_, before) => before.and_then(|sent| sent.first),
+                        };
+                        let sent = Sent { first, last: at };
                         *state = match state {
                             State::Made(_, _, is_lost) => State::Made(listed, Some(sent), *is_lost),
                             _ => State::Sent(listed, sent),
@@ -158,10 +162,11 @@ impl Record {
                     let state = lines.row(&mut rows, done.row)?;
                     // Of one that was sent again it is not known when it was created.
                     if let (Outcome::Created, (_, Some(sent))) = (done.outcome, state.history())
-                        && sent.first == sent.last
+                        && sent.first == Some(sent.last)
                     {
                         created.truncate(WITNESSES - 1);
-                        created.push_front((Address::lenient(&done.address), sent.first));
+                        let (address, id) = (Address::lenient(&done.address), done.id.clone());
+                        created.push_front(Witness { address, id, after: sent.last });
                     }
                     *state = done.state(*state);
                 }
@@ -172,6 +177,11 @@ impl Record {
                 Line::Resumed { resumed, boot } => {
                     if boot.is_none() || boot != last_boot {
                         restarted = Some(resumed);
+                        for state in &mut rows {
+                            if let State::Ready(listed, _) = *state {
+                                *state = State::Ready(listed, false);
+                            }
+                        }
                     }
                     is_whole = here.is_some() && boot == here;
                     last_boot = boot;

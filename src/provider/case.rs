@@ -119,8 +119,8 @@ pub enum Made {
 /// When the requests left that an earlier process sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// The first one.
-    pub first: Timestamp,
+    /// The first one; `None` where an earlier one may have left.
+    pub first: Option<Timestamp>,
     /// The last one.
     pub last: Timestamp,
 }
@@ -362,7 +362,7 @@ impl Case {
     /// Begins a case whose requests an earlier process may have sent, without an answer that is known. `sent` is when they
     /// left; `None` where that is not known either.
     pub fn resumed(task: Task, rules: Rules, was_listed: bool, sent: Option<Sent>, now: Timestamp) -> Self {
-        let first = sent.map(|sent| sent.first);
+        let first = sent.and_then(|sent| sent.first);
         let last = sent.map_or(now, |sent| sent.last);
         let mut case = Case { sent: first, worked_on: last + rules.answer, is_resumed: true, ..Case::new(task, rules) };
         if was_listed {
@@ -800,7 +800,7 @@ mod tests {
 
     /// A case whose request an earlier process sent at second 0.
     fn resumed(task: Task, rules: Rules, was_listed: bool) -> Case {
-        Case::resumed(task, rules, was_listed, Some(Sent { first: at(0), last: at(0) }), at(60))
+        Case::resumed(task, rules, was_listed, Some(Sent { first: Some(at(0)), last: at(0) }), at(60))
     }
 
     /// A case whose request was sent at second 0 and its answer lost a second later.

@@ -313,7 +313,7 @@ impl<'a> Sim<'a> {
             self.saw("sent", (self.ran.sent, self.ran.last_sent));
         }
         self.rules = self.world.rules(true);
-        let sent = sent.map(|first| Sent { first, last: at(self.ran.last_sent.unwrap_or_default()) });
+        let sent = sent.map(|first| Sent { first: Some(first), last: at(self.ran.last_sent.unwrap_or_default()) });
         let sent = sent.filter(|_| has_mark);
         self.case = Case::resumed(self.world.task, self.rules, was_listed, sent, at(self.now));
         // The journal does not say how late listings were.

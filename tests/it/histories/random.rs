@@ -191,7 +191,8 @@ proptest! {
         let rules = Rules { resends: rules.resends || !start.is_resumed, ..rules };
         let mut now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
         let mut case = if start.is_resumed {
-            let sent = Sent { first: now - SignedDuration::from_secs(90), last: now - SignedDuration::from_secs(30) };
+            let first = now - SignedDuration::from_secs(90);
+            let sent = Sent { first: Some(first), last: now - SignedDuration::from_secs(30) };
             Case::resumed(task, rules, start.before == Before::Yes, Some(sent).filter(|_| start.has_mark), now)
         } else {
             let mut case = Case::new(task, rules);

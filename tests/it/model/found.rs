@@ -112,3 +112,35 @@ fn a_listing_that_waits_for_its_turn_proves_no_haste() {
     let faults = vec![fault(3, Trouble::SilentAfterCommit), Fault { times: 2, ..fault(2, Trouble::CutAfterCommit) }];
     live(&host(ProviderId::Qboxmail, 20), vec![Step::Begin(create(5, false, day(faults, Vec::new())))]);
 }
+
+/// Somebody else's mailbox, in the place of one that this run had created, taught it a clock that was wrong: another row
+/// of the run was called somebody else's.
+#[test]
+fn a_mailbox_that_was_replaced_proves_no_clock() {
+    let lost = fault(1, Trouble::CommitAfterGatewayTimeout(50));
+    let steps = vec![
+        Step::Begin(create(2, false, day(vec![lost], Vec::new()))),
+        Step::Somebody(Act::Deletes(Who(0))),
+        Step::Pass(1200),
+        Step::Somebody(Act::Creates(Who(0))),
+    ];
+    live(&host(ProviderId::Emboux, 300), steps);
+}
+
+/// After a power cut the second request of a row whose first mark was lost counted as its first: what the first one had
+/// made was called somebody else's.
+#[test]
+fn a_request_after_a_power_cut_is_not_the_first() {
+    for requests in 3..6 {
+        let lost = fault(0, Trouble::CutAfterCommit);
+        let cut = day(vec![lost], vec![(requests, Event::PowerCut(2))]);
+        let other = Begin { on_existing: OnExisting::Keep, ..create(1, true, Day::default()) };
+        let steps = vec![
+            Step::Begin(create(5, false, cut)),
+            Step::Pass(60),
+            Step::Begin(other),
+            Step::Again(Again::Resume, 0, Day::default()),
+        ];
+        live(&host(ProviderId::Emboux, 300), steps);
+    }
+}

@@ -304,10 +304,10 @@ async fn process(folder: &Path, world: &mut World, run: &Run, how: Option<Again>
     let (synced, death) = (watch.synced, watch.death);
     let written = std::fs::metadata(&path).expect("the journal is there").len();
     drop(journal);
+    // What it had begun to write to the file of passwords is written.
+    tokio::task::spawn_blocking(|| ()).await.expect("it ends");
     let Some(report) = ended else {
         let death = death.expect("only a death ends it before");
-        // What it had begun to write to the file of passwords is written.
-        tokio::task::spawn_blocking(|| ()).await.expect("it ends");
         die(&path, written, synced, death);
         return Some(death);
     };
