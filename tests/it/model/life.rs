@@ -12,6 +12,7 @@ use mbx::bulk::journal::{self, AccountMark, Done, FORMAT, Header, Journal, Line,
 use mbx::bulk::record::{Lines, Record, State};
 use mbx::bulk::sink::{self, Sink};
 use mbx::bulk::{self, Interrupt, OnExisting, Options, RunIo, Verb};
+use mbx::error::Kind;
 use mbx::http;
 use mbx::model::{Mailbox, Outcome};
 use mbx::provider::{NameRule, ProviderId};
@@ -250,6 +251,18 @@ fn done(folder: &Path, run: &Run, how: Option<Again>) -> Vec<u32> {
     (0..run.header.rows).filter(is_done).collect()
 }
 
+/// Opens the journal of a run that ended. A process that another test begins holds a copy of the lock until it runs its
+/// own program.
+fn reopen(folder: &Path, name: &str) -> Journal {
+    for _ in 0..500 {
+        match Journal::reopen(folder, name) {
+            Err(error) if error.kind == Kind::Busy => std::thread::sleep(std::time::Duration::from_millis(10)),
+            opened => return opened.expect("the journal opens"),
+        }
+    }
+    panic!("the journal of {name} stays locked");
+}
+
 /// Is one process of the program that works on a run; returns how it died, if it did.
 async fn process(folder: &Path, world: &mut World, run: &Run, how: Option<Again>, day: &Day) -> Option<Death> {
     let name = &run.header.run;
@@ -259,7 +272,7 @@ async fn process(folder: &Path, world: &mut World, run: &Run, how: Option<Again>
             (Journal::begin(folder, &run.header).expect("the journal begins"), None, sink)
         }
         Some(how) => {
-            let journal = Journal::reopen(folder, name).expect("the journal opens");
+            let journal = reopen(folder, name);
             journal.append(&Line::Resumed { resumed: http::now(), boot: this_boot() });
             if how == Again::Retry {
                 journal.append(&Line::Retry { retry: http::now() });
