@@ -324,7 +324,7 @@ async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Resp
     Ok(response)
 }
 
-/// The names under which the five providers show when something was created.
+/// The names under which the providers show when something was created.
 const CREATION_TIMES: [&str; 3] = ["created_at", "createdAt", "assignedOn"];
 
 /// Leaves the creation times out of an answer.
