@@ -161,22 +161,19 @@ impl App {
         match account {
             Ok(provider) => {
                 // A profile was set up for one account, and this run may be on another.
-                for (key, variable) in profile.overruled.iter().filter(|_| !self.out.format.is_json()) {
-                    self.out.note(&format!("{variable} overrides `{key}` of profile {}", profile.name));
+                for (key, variable) in &profile.overruled {
+                    self.out.note_for_people(&format!("{variable} overrides `{key}` of profile {}", profile.name));
                 }
-                if !profile.headers.is_empty() && self.config.is_open_to_others() && !self.out.format.is_json() {
+                if !profile.headers.is_empty() && self.config.is_open_to_others() {
                     let path = self.config.path.display();
-                    self.out
-                        .note(&format!("{path} holds `headers`, and others can read or change it: chmod 600 {path}"));
+                    self.out.note_for_people(&format!(
+                        "{path} holds `headers`, and others can read or change it: chmod 600 {path}"
+                    ));
                 }
                 self.interrupt.sending();
                 Ok(Opened { profile, provider })
             }
-            Err(mut error) => {
-                error.provider = Some(profile.provider);
-                error.profile = Some(profile.name);
-                Err(error)
-            }
+            Err(error) => Err(error.at(profile.provider, &profile.name)),
         }
     }
 

@@ -4,7 +4,7 @@
 //! They are different questions.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -72,6 +72,23 @@ impl Kind {
         self.row().1
     }
 
+    /// Returns what is general in a failure of this kind.
+    fn sentence(self) -> &'static str {
+        match self {
+            Kind::Auth => "the credentials were refused",
+            Kind::Denied => "the credentials do not allow this",
+            Kind::NotFound => "it is not there",
+            Kind::Conflict => "it already exists",
+            Kind::Invalid => "the request was refused",
+            Kind::Unsupported => "what was asked for is not offered",
+            Kind::Limit => "a limit of the plan is reached",
+            Kind::RateLimited => "there are still too many requests",
+            Kind::Network => "no answer",
+            Kind::Provider => "the answer cannot be read",
+            other => other.code(),
+        }
+    }
+
     fn row(self) -> (&'static str, u8) {
         match self {
             Kind::Planned => ("planned", 0),
@@ -134,9 +151,11 @@ pub struct Error(Box<Detail>);
 pub struct Detail {
     /// What the reader can do about it; decides the exit code.
     pub kind: Kind,
-    /// One sentence that names the thing. Empty while only the sender has spoken; the decorator in
-    /// `provider::checked` then finds the words for the operation at hand.
+    /// One sentence that names the thing, or what is general in the failure where `is_general` is set.
     pub message: String,
+    /// Whether the message names no thing: the sender knows requests and not what they are for. The decorator in
+    /// `provider::checked` then finds the words for the operation at hand.
+    pub is_general: bool,
     /// The provider it happened at.
     pub provider: Option<ProviderId>,
     /// The profile it happened in.
@@ -160,12 +179,6 @@ impl Deref for Error {
     }
 }
 
-impl DerefMut for Error {
-    fn deref_mut(&mut self) -> &mut Detail {
-        &mut self.0
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -185,6 +198,7 @@ impl Error {
         Error(Box::new(Detail {
             kind,
             message: message.into(),
+            is_general: false,
             provider: None,
             profile: None,
             http_status: None,
@@ -195,15 +209,74 @@ impl Error {
         }))
     }
 
-    /// Adds the next step for the reader.
+    /// Returns an error that knows only what kind of failure it is, and not what was to be done.
+    pub fn general(kind: Kind) -> Self {
+        let mut error = Error::new(kind, kind.sentence());
+        error.0.is_general = true;
+        error
+    }
+
+    /// Says that it is another kind of failure; what is general in it is said anew.
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        if self.is_general {
+            self.0.message = kind.sentence().to_owned();
+        }
+        self
+    }
+
+    /// Says what went wrong, with the thing named.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        (self.0.message, self.0.is_general) = (message.into(), false);
+        self
+    }
+
+    /// Says where it happened.
+    pub fn at(mut self, provider: ProviderId, profile: &str) -> Self {
+        (self.0.provider, self.0.profile) = (Some(provider), Some(profile.to_owned()));
+        self
+    }
+
+    /// Says in which profile it is, whatever its provider.
+    pub fn in_profile(mut self, profile: &str) -> Self {
+        self.0.profile = Some(profile.to_owned());
+        self
+    }
+
+    /// Adds the status of the answer and the provider's own words, where there are any.
+    pub fn said(mut self, http_status: Option<u16>, words: impl Into<String>) -> Self {
+        let words = words.into();
+        (self.0.http_status, self.0.provider_message) = (http_status, (!words.is_empty()).then_some(words));
+        self
+    }
+
+    /// Adds the status of the answer.
+    pub fn http_status(mut self, status: u16) -> Self {
+        self.0.http_status = Some(status);
+        self
+    }
+
+    /// Adds how long the provider asked to wait.
+    pub fn retry_after(mut self, pause: Option<Duration>) -> Self {
+        self.0.retry_after = pause;
+        self
+    }
+
+    /// Adds the next step for the reader, in place of another.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Takes the next step back: it was another error's.
+    pub fn without_hint(mut self) -> Self {
+        self.0.hint = None;
         self
     }
 
     /// Says what happened at the provider.
     pub fn effect(mut self, effect: Effect) -> Self {
-        self.effect = effect;
+        self.0.effect = effect;
         self
     }
 
@@ -292,6 +365,16 @@ mod tests {
         for (kind, code) in table {
             assert_eq!(kind.exit_code(), code, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn an_error_is_complete_before_anybody_names_the_thing() {
+        let error = Error::general(Kind::NotFound);
+        assert_eq!((error.to_string().as_str(), error.is_general), ("it is not there", true));
+        let error = error.kind(Kind::Provider);
+        assert_eq!((error.to_string().as_str(), error.is_general), ("the answer cannot be read", true));
+        let error = error.message("ada@example.com is not at EmBoux").kind(Kind::NotFound);
+        assert_eq!((error.to_string().as_str(), error.is_general), ("ada@example.com is not at EmBoux", false));
     }
 
     #[test]

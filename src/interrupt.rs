@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 use crate::error::{Effect, Error, Kind};
+use crate::lock::held;
 
 /// A request to stop, shared by the program and the run that is under way.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Interrupt {
 impl Interrupt {
     /// Asks a run that is under way to stop; returns false when there is none.
     pub fn request(&self, kind: Kind) -> bool {
-        *self.kind.lock().expect("no code panics while it holds this lock") = Some(kind);
+        *held(&self.kind) = Some(kind);
         self.requested.notify_one();
         self.is_awaited.load(Ordering::Relaxed)
     }
@@ -32,7 +33,7 @@ impl Interrupt {
     /// Waits until a stop is requested, and returns the reason.
     pub async fn wait(&self) -> Error {
         self.requested.notified().await;
-        let kind = self.kind.lock().expect("no code panics while it holds this lock").unwrap_or(Kind::Interrupted);
+        let kind = (*held(&self.kind)).unwrap_or(Kind::Interrupted);
         Error::new(kind, format!("{}; the requests under way were allowed to finish", reason(kind)))
     }
 

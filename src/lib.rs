@@ -188,22 +188,27 @@ fn refuse_usage(error: &clap::Error, args: &[OsString], env: &Env) -> ExitCode {
     if let Some(own) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
         return finish(&out, Err(own.clone()));
     }
-    if out.format.is_json() {
-        let text = error.render().to_string();
-        // The first paragraph names what is wrong, some of it in further lines.
-        let paragraph: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-        let message = paragraph.join(" ").trim_start_matches("error: ").to_owned();
-        let hint = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
-        let mut usage = Error::new(Kind::Usage, message);
-        usage.hint = hint;
-        out.error(&usage);
-    } else if words.iter().all(|word| escape(word) == *word) {
-        let _ = error.print();
-    } else {
-        // clap repeats what was typed, and that must not play tricks on the terminal.
-        let _ = Escaped(io::stderr()).write_all(error.render().to_string().as_bytes());
-    }
+    let text = error.render().to_string();
+    out.error_or(&usage_error(&text), || {
+        if words.iter().all(|word| escape(word) == *word) {
+            let _ = error.print();
+        } else {
+            // clap repeats what was typed, and that must not play tricks on the terminal.
+            let _ = Escaped(io::stderr()).write_all(text.as_bytes());
+        }
+    });
     ExitCode::from(Kind::Usage.exit_code())
+}
+
+/// Returns what clap says of a wrong command line.
+fn usage_error(text: &str) -> Error {
+    // The first paragraph names what is wrong, some of it in further lines.
+    let paragraph: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let error = Error::new(Kind::Usage, paragraph.join(" ").trim_start_matches("error: "));
+    match text.lines().find_map(|line| line.trim().strip_prefix("tip: ")) {
+        Some(tip) => error.hint(tip),
+        None => error,
+    }
 }
 
 /// Prints help as clap would, in one go instead of line by line.

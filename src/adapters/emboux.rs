@@ -186,11 +186,7 @@ impl Provider for Emboux {
         self.update_mailbox(&new.address, &new.as_change())
             .await
             .map(|done| done.map(|m| Mailbox { quota: m.quota, ..made }))
-            .map_err(|e| {
-                let mut error = e.effect(Effect::Partial);
-                error.message = format!("{email} was created, but its quota was not set");
-                error
-            })
+            .map_err(|e| e.effect(Effect::Partial).message(format!("{email} was created, but its quota was not set")))
     }
 
     async fn update_mailbox(&self, address: &Address, change: &MailboxChange) -> Result<Done<Mailbox>> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Effect, Kind, Result};
+use crate::lock::held;
 use crate::model::Address;
 
 /// How many are kept; the others are looked up. A hundred thousand ids take some ten megabytes.
@@ -23,7 +24,7 @@ impl<T> Default for Known<T> {
 impl<T> Known<T> {
     /// Keeps what is known of a mailbox.
     pub(super) fn keep(&self, address: &Address, what: T) {
-        let mut known = self.0.lock().expect("no code panics while it holds this lock");
+        let mut known = held(&self.0);
         if known.len() < MOST {
             known.insert(address.clone(), what);
         }
@@ -41,7 +42,7 @@ impl<T> Known<T> {
         Find: Future<Output = Result<T>>,
         Call: Future<Output = Result<R>>,
     {
-        let known = self.0.lock().expect("no code panics while it holds this lock").remove(address);
+        let known = held(&self.0).remove(address);
         if let Some(known) = known {
             match call(known).await {
                 Err(missing) if missing.kind == Kind::NotFound && missing.effect == Effect::None => {}

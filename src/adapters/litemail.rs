@@ -230,13 +230,13 @@ impl Provider for Litemail {
             let on = found.extra.get("expires_on").and_then(Value::as_str).map(Stamp::lenient);
             let id = known_id(found.id, address)?;
             let sent = self.http.write(Method::DELETE, &["v1", "mailboxes", &id]).done().await;
-            sent.map(|()| on).map_err(|mut error| {
-                // A listing has shown it: to call it gone would be a false comfort while it may be charged for.
-                if error.kind == Kind::NotFound {
-                    error.kind = Kind::Provider;
-                    error.message = format!("LiteMail lists {address}, and does not find it when asked to remove it");
+            sent.map(|()| on).map_err(|error| {
+                if error.kind != Kind::NotFound {
+                    return error;
                 }
-                error
+                // A listing has shown it: to call it gone would be a false comfort while it may be charged for.
+                let words = format!("LiteMail lists {address}, and does not find it when asked to remove it");
+                error.kind(Kind::Provider).message(words)
             })
         };
         let on = self.known.on(address, || self.get_mailbox(address), call).await?;

@@ -138,16 +138,14 @@ impl Mailinabox {
         if !all.iter().any(|alias| alias.source == *source && alias.is_automatic()) {
             return refusal;
         }
-        let mut error = refusal;
-        if error.kind == Kind::NotFound {
-            error.kind = Kind::Invalid;
-            error.message = format!(
+        if refusal.kind == Kind::NotFound {
+            let words = format!(
                 "{source} cannot be removed: the box makes it itself, for as long as something else uses {}",
                 source.domain()
             );
-            return error;
+            return refusal.kind(Kind::Invalid).message(words);
         }
-        error.message = format!("{source} already exists, and the box lists its own alias in its place");
+        let error = refusal.message(format!("{source} already exists, and the box lists its own alias in its place"));
         error.hint(format!("`mbx alias delete {source}` removes the one that was created; then create it again"))
     }
 
@@ -240,12 +238,12 @@ impl Provider for Mailinabox {
         if let Some(admin) = change.admin {
             let path = ["mail", "users", "privileges", if admin { "add" } else { "remove" }];
             let done = self.change(&path, &[("email", &email), ("privilege", "admin")], "OK").await;
-            done.map_err(|mut error| {
-                if change.quota.is_some() && error.effect == Effect::None {
-                    error.effect = Effect::Partial;
-                    error.message = format!("the quota of {email} was changed, but its privilege was not");
+            done.map_err(|error| {
+                if change.quota.is_none() || error.effect != Effect::None {
+                    return error;
                 }
-                error
+                let words = format!("the quota of {email} was changed, but its privilege was not");
+                error.effect(Effect::Partial).message(words)
             })?;
         }
         Ok(changed(&email, change).into())
@@ -373,10 +371,7 @@ fn first_line(reply: &Reply) -> String {
 
 /// Returns the error of a 2xx that a box does not give.
 fn unreadable(reply: &Reply) -> Error {
-    let mut error = Error::new(Kind::Provider, "");
-    error.http_status = Some(reply.status.as_u16());
-    error.provider_message = Some("(an answer that a box does not give)".to_owned());
-    error
+    reply.unreadable("(an answer that a box does not give)")
 }
 
 pub(super) fn judge(reply: &Reply) -> Option<Failure> {

@@ -85,13 +85,14 @@ pub(super) fn contradiction(reply: &Reply) -> Option<Failure> {
 }
 
 /// Names the alias where a refusal says that one holds the address of a new mailbox: the conflict is not a mailbox then.
-pub(super) fn naming_alias(mut error: Error, address: &Address) -> Error {
+pub(super) fn naming_alias(error: Error, address: &Address) -> Error {
     let says_alias = |said: &str| said.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(is_alias_word);
-    if error.kind == Kind::Conflict && error.provider_message.as_deref().is_some_and(says_alias) {
-        error.message = format!("{address} is the address of an alias, so no mailbox was created");
-        error.hint = Some(format!("`mbx alias delete {address}` removes the alias"));
+    if error.kind != Kind::Conflict || !error.provider_message.as_deref().is_some_and(says_alias) {
+        return error;
     }
     error
+        .message(format!("{address} is the address of an alias, so no mailbox was created"))
+        .hint(format!("`mbx alias delete {address}` removes the alias"))
 }
 
 fn is_alias_word(word: &str) -> bool {

@@ -270,8 +270,7 @@ impl Run<'_> {
             }
             match self.closed.get(job.new.address.domain()).filter(|_| job.creates() && !job.case.is_doubted()) {
                 Some(reason) => {
-                    let mut error = reason.clone();
-                    error.message = format!("not tried: {}", error.message);
+                    let error = reason.clone().message(format!("not tried: {}", reason.message));
                     let verdict = Verdict {
                         outcome: Outcome::Failed,
                         password: job.case.password(),

@@ -22,6 +22,7 @@ use super::OnExisting;
 use super::Verb;
 use super::input::Select;
 use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 use crate::model::{Outcome, PasswordState};
 
 /// How long a line may wait for its group.
@@ -292,7 +293,7 @@ impl Journal {
             text.push(b'\n');
         }
         // The lock keeps the writer from another attempt once this line may be half there.
-        let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        let mut waiting = held(&self.waiting);
         if waiting.failed.is_none()
             && let Err(error) = (&self.file).write_all(&text)
         {
@@ -306,7 +307,7 @@ impl Journal {
     }
 
     fn add(&self, line: &impl Serialize) {
-        let mut waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        let mut waiting = held(&self.waiting);
         serde_json::to_writer(&mut waiting.text, line).expect("a line is plain JSON");
         waiting.text.push(b'\n');
         waiting.lines += 1;
@@ -325,7 +326,7 @@ impl Journal {
 
     /// Returns why nothing can be written any more, if that is so.
     pub fn failure(&self) -> Option<Error> {
-        let waiting = self.waiting.lock().expect("no code panics while it holds this lock");
+        let waiting = held(&self.waiting);
         waiting.failed.as_ref().map(|(kind, why)| self.unwritable(&io::Error::new(*kind, why.clone())))
     }
 
@@ -375,7 +376,7 @@ fn write(mut file: File, shared: &Mutex<Waiting>, woken: &mpsc::Receiver<Option<
             Err(mpsc::RecvTimeoutError::Disconnected) => true,
         };
         let (text, failed) = {
-            let mut waiting = shared.lock().expect("no code panics while it holds this lock");
+            let mut waiting = held(shared);
             waiting.lines = 0;
             (std::mem::take(&mut waiting.text), waiting.failed.clone())
         };
@@ -386,7 +387,7 @@ fn write(mut file: File, shared: &Mutex<Waiting>, woken: &mpsc::Receiver<Option<
             None => file.write_all(&text).and_then(|()| file.sync_data()),
         };
         if let Err(error) = &result {
-            let mut waiting = shared.lock().expect("no code panics while it holds this lock");
+            let mut waiting = held(shared);
             waiting.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
         }
         for reply in asked {

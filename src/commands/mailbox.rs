@@ -200,15 +200,12 @@ async fn set_password_too(
     let set = provider.change_password(address, secret).await;
     let result = match set.result {
         Ok((_, done)) => Ok((Outcome::Updated, done.notes.into_iter().fold(mailbox, Done::note))),
-        Err(mut error) => {
-            if outcome == Outcome::Updated {
-                error.message = format!("{address} was changed, but its password was not: {}", error.message);
-                if error.effect == Effect::None {
-                    error.effect = Effect::Partial;
-                }
-            }
-            Err(error)
+        Err(error) if outcome == Outcome::Updated => {
+            let words = format!("{address} was changed, but its password was not: {}", error.message);
+            let effect = if error.effect == Effect::None { Effect::Partial } else { error.effect };
+            Err(error.message(words).effect(effect))
         }
+        Err(error) => Err(error),
     };
     Settled { result, password: set.password }
 }

@@ -35,8 +35,6 @@ fn refuse_unless(fits: bool, opened: &Opened, what: &str, why: &str) -> Result<(
 }
 
 /// Names the provider and the profile that an error comes from.
-fn at(opened: &Opened, mut error: Error) -> Error {
-    error.provider = Some(opened.profile.provider);
-    error.profile = Some(opened.profile.name.clone());
-    error
+fn at(opened: &Opened, error: Error) -> Error {
+    error.at(opened.profile.provider, &opened.profile.name)
 }

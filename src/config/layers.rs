@@ -386,9 +386,7 @@ impl<'a> Layers<'a> {
 
 /// Returns what is wrong with a profile.
 pub(super) fn wrong(name: &str, why: &str) -> Error {
-    let mut error = Error::new(Kind::Config, format!("[profiles.{name}] {why}"));
-    error.profile = Some(name.to_owned());
-    error
+    Error::new(Kind::Config, format!("[profiles.{name}] {why}")).in_profile(name)
 }
 
 #[cfg(test)]

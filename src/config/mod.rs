@@ -354,10 +354,8 @@ fn refuse_twins(profiles: &mut [Result<Profile>]) {
             continue;
         };
         let message = format!("{variable} overrides the secret of more than one of these profiles");
-        let mut error = Error::new(Kind::Config, message).hint(format!("unset {variable}, or name one profile"));
-        error.provider = Some(twin.provider);
-        error.profile = Some(twin.name.clone());
-        *profile = Err(error);
+        let error = Error::new(Kind::Config, message).hint(format!("unset {variable}, or name one profile"));
+        *profile = Err(error.at(twin.provider, &twin.name));
     }
 }
 

@@ -137,9 +137,8 @@ impl<'h> Call<'h> {
         if reply.is_acknowledgement() {
             return Ok(());
         }
-        let mut error = self.unreadable_answer("(an answer that does not confirm the request)".to_owned()).error;
-        error.http_status = Some(reply.status.as_u16());
-        Err(error)
+        let failed = self.unreadable_answer("(an answer that does not confirm the request)".to_owned());
+        Err(failed.error.http_status(reply.status.as_u16()))
     }
 
     /// Sends, and returns the answer once the adapter's judge has found nothing wrong with it.
@@ -341,16 +340,12 @@ impl<'h> Call<'h> {
 
     /// Returns the failure of a request that was sent and not answered as a whole.
     pub(super) fn error_after_send(&self, words: String) -> Failed {
-        let mut error = Error::new(Kind::Network, "");
-        error.provider_message = Some(words);
-        self.failed(What::Lost, error)
+        self.failed(What::Lost, Error::general(Kind::Network).said(None, words))
     }
 
     /// Returns the failure of a request whose answer makes no sense.
     pub(super) fn unreadable_answer(&self, words: String) -> Failed {
-        let mut error = Error::new(Kind::Provider, "");
-        error.provider_message = Some(words);
-        self.failed(What::Unreadable, error)
+        self.failed(What::Unreadable, Error::general(Kind::Provider).said(None, words))
     }
 
     /// Returns the method and the URL as they may be shown.

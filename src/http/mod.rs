@@ -59,6 +59,7 @@ pub use reply::{Failure, Reply};
 pub use reqwest::Method;
 
 use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 
 /// Ten seconds: a host that does not take a connection by then is down or has banned us.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -291,16 +292,13 @@ impl Http {
 
     /// Returns the error of one item that the provider refuses inside an answer that is fine as a whole.
     pub fn refusal(&self, failure: Failure) -> Error {
-        let mut error = Error::new(failure.kind, "");
-        let words = self.shared.redactor.excerpt(&failure.message);
-        error.provider_message = (!words.is_empty()).then_some(words);
-        error
+        Error::general(failure.kind).said(None, self.shared.redactor.excerpt(&failure.message))
     }
 
     /// Returns how far the server's clock is ahead of ours, at least and at most, by its last answer. `None`: it does not
     /// say.
     pub fn server_clock(&self) -> Option<(SignedDuration, SignedDuration)> {
-        let clock = (*self.shared.clock.lock().expect("no code panics while it holds this lock"))?;
+        let clock = (*held(&self.shared.clock))?;
         // A Date header leaves out what is beyond whole seconds.
         let second = SignedDuration::from_secs(1);
         Some((clock.date.duration_since(clock.received), clock.date.duration_since(clock.sent) + second))

@@ -131,9 +131,7 @@ impl Gate {
                 let mut state = self.state();
                 let pause = state.hold.saturating_duration_since(now);
                 if pause > PATIENCE {
-                    let mut error = Error::new(Kind::RateLimited, "");
-                    error.retry_after = Some(pause);
-                    return Err(error);
+                    return Err(Error::general(Kind::RateLimited).retry_after(Some(pause)));
                 }
                 let (_, slack) = self.steady(&state.limit, now);
                 let wait = pause.max(due.saturating_duration_since(now).saturating_sub(slack));

@@ -37,14 +37,16 @@ impl Reply {
     /// Reads the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let mut failure = Error::new(Kind::Provider, "");
-            failure.http_status = Some(self.status.as_u16());
-            failure.provider_message = Some(match () {
+            self.unreadable(match () {
                 () if self.body.is_empty() => "(an empty body)".to_owned(),
                 () => format!("(an answer that cannot be read: line {}, column {})", error.line(), error.column()),
-            });
-            failure
+            })
         })
+    }
+
+    /// Returns the error of an answer that makes no sense, with what is wrong with it.
+    pub fn unreadable(&self, words: impl Into<String>) -> Error {
+        Error::general(Kind::Provider).said(Some(self.status.as_u16()), words)
     }
 
     /// Returns a member of the body, when the body is a JSON object.
@@ -155,9 +157,6 @@ impl Failure {
     }
 
     pub(super) fn into_error(self, reply: &Reply, redactor: &Redactor) -> Error {
-        let mut error = Error::new(self.kind, "");
-        error.http_status = Some(reply.status.as_u16());
-        error.retry_after = reply.retry_after();
         let words = match reply.headers.get("location") {
             Some(target) if reply.status.is_redirection() => {
                 // A query may hold what nobody else is to see.
@@ -167,7 +166,6 @@ impl Failure {
             }
             _ => redactor.excerpt(&self.message),
         };
-        error.provider_message = (!words.is_empty()).then_some(words);
-        error
+        Error::general(self.kind).said(Some(reply.status.as_u16()), words).retry_after(reply.retry_after())
     }
 }

@@ -113,9 +113,8 @@ impl List {
     ) -> Result<bool, Failed> {
         let status = self.response.status().as_u16();
         let unreadable = |words: String| {
-            let mut failed = call.unreadable_answer(words);
-            failed.error.http_status = Some(status);
-            failed
+            let Failed { error, repeat } = call.unreadable_answer(words);
+            Failed { error: error.http_status(status), repeat }
         };
         loop {
             while ready.len() < max

@@ -65,7 +65,7 @@ impl FromStr for Format {
 
 impl Format {
     /// Returns true when errors are JSON too, one line of it.
-    pub fn is_json(self) -> bool {
+    fn is_json(self) -> bool {
         matches!(self, Format::Json | Format::Jsonl)
     }
 }
@@ -109,12 +109,15 @@ impl Out {
 
     /// Shows an error on standard error: lines for people, one JSON object for programs.
     pub fn error(&self, error: &Error) {
+        self.error_or(error, || error.lines().iter().for_each(|(label, text)| message(label, text)));
+    }
+
+    /// Shows an error to programs, and lets `show` show it to people in a way of its own.
+    pub fn error_or(&self, error: &Error, show: impl FnOnce()) {
         if self.format.is_json() {
             let _ = writeln!(io::stderr(), "{}", escape_json(&error.to_json().to_string()));
-            return;
-        }
-        for (label, text) in error.lines() {
-            message(label, &text);
+        } else {
+            show();
         }
     }
 
@@ -159,15 +162,12 @@ impl Out {
     /// Shows one thing, and to people the notes that it has. When that fails, the error still says what was done.
     pub fn one(&self, shape: &Shape, row: Row) -> Result<()> {
         row.notes().for_each(|note| self.note_for_people(note));
-        self.show_one(shape, &row).map_err(|mut error| {
-            if let Some(outcome) = row.get("outcome").and_then(Value::as_str)
-                && error.kind == Kind::Refused
-                && outcome != "planned"
-            {
-                error.message = format!("{outcome}, but {}", error.message);
-                error.effect = Effect::Partial;
+        self.show_one(shape, &row).map_err(|error| match row.get("outcome").and_then(Value::as_str) {
+            Some(outcome) if error.kind == Kind::Refused && outcome != "planned" => {
+                let words = format!("{outcome}, but {}", error.message);
+                error.message(words).effect(Effect::Partial)
             }
-            error
+            _ => error,
         })
     }
 
@@ -250,11 +250,12 @@ impl Out {
         if end.is_ok() || shown > 0 {
             progress.around(|| writer.end())?;
         }
-        end.map(drop).map_err(|mut error| {
-            if shown > 0 {
-                error.message = format!("{}; the list ends too early, after {shown} rows", error.message);
+        end.map(drop).map_err(|error| {
+            if shown == 0 {
+                return error;
             }
-            error
+            let words = format!("{}; the list ends too early, after {shown} rows", error.message);
+            error.message(words)
         })
     }
 

@@ -121,23 +121,30 @@ impl Checked {
         self.invalid(address, self.spec().rules.change_problems(change))
     }
 
-    /// Names the provider and profile, and finds the words where only the sender has spoken.
-    pub(super) fn complete_error(&self, mut error: Error, op: Op, subject: &dyn Display) -> Error {
+    /// Names the provider and profile, and finds the words where the message is general.
+    pub(super) fn complete_error(&self, error: Error, op: Op, subject: &dyn Display) -> Error {
         let spec = self.spec();
         let unverified = matches!((spec.support)(op), Support::Unverified(_));
-        if unverified && matches!(error.http_status, Some(404 | 405 | 501)) && error.message.is_empty() {
-            error.kind = Kind::Unsupported;
-            error.message = format!("cannot {}: not available on this account or API version", op.phrase());
+        let error = match error.is_general {
+            true if unverified && matches!(error.http_status, Some(404 | 405 | 501)) => {
+                let words = format!("cannot {}: not available on this account or API version", op.phrase());
+                error.kind(Kind::Unsupported).message(words)
+            }
+            true => {
+                let words = words::sentence(error.kind, op, spec, subject);
+                error.message(words)
+            }
+            false => error,
+        };
+        let advice = match error.hint {
+            None => self.advice(error.kind, op, &subject.to_string()),
+            Some(_) => None,
+        };
+        let error = error.at(spec.id, &self.profile);
+        match advice {
+            Some(advice) => error.hint(advice),
+            None => error,
         }
-        if error.message.is_empty() {
-            error.message = words::sentence(error.kind, op, spec, subject);
-        }
-        if error.hint.is_none() {
-            error.hint = self.advice(error.kind, op, &subject.to_string());
-        }
-        error.provider = Some(spec.id);
-        error.profile = Some(self.profile.clone());
-        error
     }
 
     pub(super) async fn run<T>(
@@ -236,13 +243,16 @@ impl Checked {
 
     /// Sends what a mailbox that was just created still lacks; what cannot be set leaves it half done.
     pub async fn send_extras(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {
-        self.send_change(&new.address, &new.extras()).await.map_err(|mut error| {
-            if !matches!(error.kind, Kind::Interrupted | Kind::Terminated) && error.effect != Effect::Unknown {
-                error.message = format!("{} was created, but {}", new.address, error.message);
-                error.effect = Effect::Partial;
-                error.hint = self.update_hint(new).or(error.hint.take());
+        self.send_change(&new.address, &new.extras()).await.map_err(|error| {
+            if matches!(error.kind, Kind::Interrupted | Kind::Terminated) || error.effect == Effect::Unknown {
+                return error;
             }
-            error
+            let words = format!("{} was created, but {}", new.address, error.message);
+            let error = error.message(words).effect(Effect::Partial);
+            match self.update_hint(new) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
         })
     }
 
@@ -311,9 +321,8 @@ pub(super) fn names<T: PartialEq + Display>(asked: &T, answered: &T) -> Result<(
     if asked == answered {
         return Ok(());
     }
-    let mut error = Error::new(Kind::Provider, format!("the answer is about {answered} and not about {asked}"));
-    error.effect = Effect::Unknown;
-    Err(error)
+    let words = format!("the answer is about {answered} and not about {asked}");
+    Err(Error::new(Kind::Provider, words).effect(Effect::Unknown))
 }
 
 #[async_trait]

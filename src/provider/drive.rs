@@ -189,7 +189,7 @@ impl Checked {
             }
             (answer, Outcome::Exists) if case.on_existing() == OnExisting::Fail => {
                 let conflict = answer.and_then(Result::err).filter(|error| error.kind == Kind::Conflict);
-                let conflict = conflict.unwrap_or_else(|| Error::new(Kind::Conflict, ""));
+                let conflict = conflict.unwrap_or_else(|| Error::general(Kind::Conflict));
                 Err(self.complete_error(conflict, op, name))
             }
             (_, Outcome::Exists | Outcome::Unchanged) => Ok((outcome, shown.unwrap_or_else(|| request.bare()).into())),
@@ -343,11 +343,7 @@ mod tests {
 
     #[test]
     fn an_error_is_an_event_by_its_effect_and_then_by_its_kind() {
-        let event = |effect, kind| {
-            let mut error = Error::new(kind, "");
-            error.effect = effect;
-            event_of::<()>(&Err(error), at(0))
-        };
+        let event = |effect, kind| event_of::<()>(&Err(Error::general(kind).effect(effect)), at(0));
         assert_eq!(event_of(&Ok(()), at(0)), Event::Answered(Answer::Done));
         for kind in [Kind::Conflict, Kind::NotFound, Kind::Network, Kind::Provider, Kind::Interrupted] {
             assert_eq!(event(Effect::Unknown, kind), Event::Lost(at(0)), "{kind:?}");

@@ -14,6 +14,7 @@ use super::checked::names;
 use super::drive::{CreationClock, Request, Settled};
 use super::{Checked, Done, Op};
 use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 use crate::model::{Address, Alias, AliasSource, Domain, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal};
 
 impl Checked {
@@ -225,7 +226,7 @@ impl Request for Delete<'_> {
 
     async fn look(&self, case: &Case) -> Result<Option<(Seen, Removal)>> {
         let Some(mailbox) = found(self.checked.read_mailbox(self.address).await)? else { return Ok(None) };
-        let mut before = self.before.lock().expect("no code panics while it holds this lock");
+        let mut before = held(&self.before);
         let seen =
             self.checked.seen(case, &mailbox, &MailboxChange::default(), before.as_ref(), &CreationClock::default());
         before.get_or_insert(mailbox);

@@ -60,40 +60,33 @@ impl Checked {
         (name, op): (&dyn Display, Op),
         answered: Option<Error>,
     ) -> Error {
-        let mut error = answered.unwrap_or_else(|| Error::new(Kind::Internal, "no request was sent"));
+        let error = answered.unwrap_or_else(|| Error::new(Kind::Internal, "no request was sent"));
         if let Some(message) = not_done(verdict, case, name) {
-            error.kind = Kind::Network;
-            error.effect = Effect::None;
-            error.message = message;
-            error.hint = Some("run the command again".to_owned());
+            let error = error.kind(Kind::Network).effect(Effect::None).message(message).hint("run the command again");
             return self.complete_error(error, op, name);
         }
-        match (verdict.outcome, verdict.why) {
+        let error = match (verdict.outcome, verdict.why) {
             (Outcome::Failed, Why::HeldOtherwise) => {
-                error.kind = Kind::Conflict;
-                error.effect = Effect::None;
                 let held = match op {
                     Op::CreateDomain => "this account does not list it: another account may have it",
                     Op::CreateAlias | Op::CreateCatchAll => "no alias is listed there: a mailbox may hold the address",
                     _ => "no mailbox is listed there: an alias may hold the address",
                 };
-                error.message = format!("{name} is refused as existing, but {held}");
-                error.hint = None;
+                let words = format!("{name} is refused as existing, but {held}");
+                error.kind(Kind::Conflict).effect(Effect::None).message(words).without_hint()
             }
             (Outcome::Unknown, _) => return self.unknown_error(error, verdict, case, (name, op)),
-            _ => {}
-        }
+            _ => error,
+        };
         self.complete_error(error, op, name)
     }
 
     /// Returns the error of something that may or may not have happened, with what is known and what to do next.
-    fn unknown_error(&self, mut error: Error, verdict: &Verdict, case: &Case, (name, op): (&dyn Display, Op)) -> Error {
+    fn unknown_error(&self, error: Error, verdict: &Verdict, case: &Case, (name, op): (&dyn Display, Op)) -> Error {
         let why = verdict.why;
-        error.kind = Kind::Unknown;
-        error.effect = Effect::Unknown;
-        error.message = format!("{}: {}", doubt(case.task(), name), reason(why));
+        let words = format!("{}: {}", doubt(case.task(), name), reason(why));
         let look = self.look_first(op, name);
-        error.hint = Some(match (case.task(), why, verdict.settles_at) {
+        let hint = match (case.task(), why, verdict.settles_at) {
             (Task::SetPassword, ..) => "set the password again".to_owned(),
             (Task::Create, Why::NotProven, _) if verdict.password.is_some() => {
                 format!("{look}; `mbx passwd {name} {}` sets a password that you know", self.flags)
@@ -103,16 +96,15 @@ impl Checked {
                 format!("{look}; if it does not show after {time}, it was not created")
             }
             _ => look,
-        });
+        };
+        let error = error.kind(Kind::Unknown).effect(Effect::Unknown).message(words).hint(hint);
         self.complete_error(error, op, name)
     }
 
     /// Returns the error of a request that may have been carried out and that no look settles.
-    pub(super) fn lost_error(&self, mut error: Error, op: Op, subject: &dyn Display) -> Error {
-        error.kind = Kind::Unknown;
-        error.message = format!("{subject}: the request was sent and its answer was lost");
-        error.hint = Some(self.look_first(op, subject));
-        error
+    pub(super) fn lost_error(&self, error: Error, op: Op, subject: &dyn Display) -> Error {
+        let words = format!("{subject}: the request was sent and its answer was lost");
+        error.kind(Kind::Unknown).message(words).hint(self.look_first(op, subject))
     }
 
     fn look_first(&self, op: Op, subject: &dyn Display) -> String {

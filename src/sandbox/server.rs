@@ -25,6 +25,7 @@ use super::fault::{Acts, Answer, Fault, Other, Struck};
 use super::mailinabox::BOX_USER;
 use super::store::{IN_READ, KEY, Mailbox, Store, Times};
 use crate::error::{Error, Kind, Result};
+use crate::lock::held;
 use crate::model::ProviderId;
 
 /// The largest request body it takes: a megabyte, as a box's web server does.
@@ -141,7 +142,7 @@ impl Sandbox {
 
     /// Adds scripted trouble. Earlier faults come first.
     pub fn fault(&self, fault: Fault) {
-        lock(&self.shared.faults).push(fault);
+        held(&self.shared.faults).push(fault);
     }
 
     /// Takes another key besides [`KEY`], at every provider: one that differs from every ordinary word.
@@ -151,12 +152,12 @@ impl Sandbox {
                 user.set_password(key);
             }
         });
-        *lock(&self.shared.key) = Some(key.to_owned());
+        *held(&self.shared.key) = Some(key.to_owned());
     }
 
     /// Forgets all trouble that has not struck yet.
     pub fn forgive(&self) {
-        lock(&self.shared.faults).clear();
+        held(&self.shared.faults).clear();
     }
 
     /// Puts a mailbox there in this spelling, as another client would have left it.
@@ -204,7 +205,7 @@ impl Sandbox {
 
     /// Returns the requests received so far, and forgets them. Only [`Sandbox::start`] keeps any.
     pub fn take_seen(&self) -> Vec<Seen> {
-        self.shared.seen.as_ref().map(|seen| std::mem::take(&mut *lock(seen))).unwrap_or_default()
+        self.shared.seen.as_ref().map(|seen| std::mem::take(&mut *held(seen))).unwrap_or_default()
     }
 
     /// Returns the addresses a provider's store really holds, sorted.
@@ -232,7 +233,7 @@ impl Sandbox {
 impl Shared {
     /// Returns the trouble that strikes a request, if any does; what has struck for the last time is forgotten.
     fn fault(&self, method: &Method, path: &str) -> Option<Struck> {
-        let mut faults = lock(&self.faults);
+        let mut faults = held(&self.faults);
         let (at, struck) =
             faults.iter_mut().enumerate().find_map(|(at, fault)| Some((at, fault.strikes(method, path)?)))?;
         if faults[at].is_spent() {
@@ -246,10 +247,6 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.accepting.abort();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().expect("no code panics while it holds this lock")
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -272,7 +269,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     if let Some(header) = foreign(&parts) {
         return Ok(plain(StatusCode::FORBIDDEN, format!("the sandbox serves this machine only: foreign {header}\n")));
     }
-    if let Some(key) = lock(&shared.key).as_deref() {
+    if let Some(key) = held(&shared.key).as_deref() {
         for value in parts.headers.values_mut() {
             if let Some(same) = value.to_str().ok().filter(|text| text.contains(key)) {
                 *value = HeaderValue::from_str(&same.replace(key, KEY)).unwrap_or_else(|_| value.clone());
@@ -281,7 +278,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     }
     let body = whole(Body::new(body)).await?;
     if let Some(seen) = &shared.seen {
-        lock(seen).push(Seen::new(&parts, body.as_deref().unwrap_or_default()));
+        held(seen).push(Seen::new(&parts, body.as_deref().unwrap_or_default()));
     }
     let Some(body) = body else {
         let mut response = plain(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
@@ -356,7 +353,7 @@ async fn act(shared: &Shared, parts: request::Parts, body: Bytes) -> Result<Resp
     Ok(response)
 }
 
-/// The names under which the five providers show when something was created.
+/// The names under which the providers show when something was created.
 const CREATION_TIMES: [&str; 3] = ["created_at", "createdAt", "assignedOn"];
 
 /// Leaves the creation times out of an answer.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::fault::Other;
 use super::state::{Held, StateFile};
+use crate::lock::held;
 use crate::model::ProviderId;
 
 /// The key, token and password of every provider in the sandbox.
@@ -371,7 +372,7 @@ impl Store {
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        self.accounts.lock().expect("no code panics while it holds this lock")
+        held(&self.accounts)
     }
 
     /// Lets a minute pass at a provider, unless its clock runs as ours does.

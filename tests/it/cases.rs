@@ -9,7 +9,7 @@ use mbx::model::{
 };
 use mbx::provider::case::OnExisting;
 use mbx::provider::{Op, Provider, QuotaRule, Support};
-use mbx::sandbox::{Answer, Fault, Seen};
+use mbx::sandbox::{Answer, Fault, Seen, Times};
 use serde_json::Value;
 
 use crate::support::{Ctx, PASSWORD, Stamps, assert_kind, at, name};
@@ -647,6 +647,13 @@ pub(crate) async fn the_sandbox_takes_no_number_for_a_text(ctx: Ctx) {
         assert!((400..500).contains(&status), "{place} is a number, and the answer {status} {answer}");
         assert!(![401, 403].contains(&status), "{answer}");
     }
+}
+
+/// Tests of hosts without creation times would otherwise prove nothing.
+pub(crate) async fn the_sandbox_hides_creation_times(ctx: Ctx) {
+    ctx.create(ADA).await;
+    ctx.sandbox.show_times(ctx.id, Times { hides_creation: true, ..Times::default() });
+    assert_eq!(ctx.provider.get_mailbox(&at(ADA)).await.expect("it is there").created_at, None);
 }
 
 /// Returns the places of the texts in a body.

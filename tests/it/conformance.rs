@@ -66,6 +66,7 @@ macro_rules! all_cases {
             trouble_on_a_create_ends_with_the_documented_code,
             a_dry_run_sends_no_write,
             the_sandbox_takes_no_number_for_a_text,
+            the_sandbox_hides_creation_times,
         ]);* }
     };
 }

@@ -86,9 +86,8 @@ fn index_base(len: usize, created: &[(usize, Option<i64>)], failed: &[i64]) -> O
 /// Returns the error of an item that the answer does not account for, with the refusals that may be its own.
 fn unknown(address: &Address, refusals: &[String]) -> Error {
     let why = if refusals.is_empty() { "does not name it" } else { "does not say whose its refusals are" };
-    let mut error = Error::new(Kind::Unknown, format!("{address} may exist or not: the answer to the batch {why}"));
-    error.provider_message = (!refusals.is_empty()).then(|| refusals.join("; "));
-    error.effect(Effect::Unknown)
+    let error = Error::new(Kind::Unknown, format!("{address} may exist or not: the answer to the batch {why}"));
+    error.said(None, refusals.join("; ")).effect(Effect::Unknown)
 }
 
 #[cfg(test)]

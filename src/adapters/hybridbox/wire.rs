@@ -263,19 +263,17 @@ pub(in crate::adapters) fn judge(reply: &Reply) -> Option<Failure> {
 }
 
 /// Gives a 404 the words of a look-up that found nothing; other errors stay.
-pub(super) fn missing(error: Error, mut found_nothing: Error) -> Error {
+pub(super) fn missing(error: Error, found_nothing: Error) -> Error {
     if error.kind != Kind::NotFound {
         return error;
     }
-    (found_nothing.http_status, found_nothing.provider_message) = (error.http_status, error.provider_message.clone());
-    found_nothing
+    found_nothing.said(error.http_status, error.provider_message.clone().unwrap_or_default())
 }
 
 /// Says which mailboxes have lost the alias already, if any; a lost answer leaves that open.
-pub(super) fn partly(mut error: Error, source: &AliasSource, done: &[String]) -> Error {
+pub(super) fn partly(error: Error, source: &AliasSource, done: &[String]) -> Error {
     if done.is_empty() || error.effect == Effect::Unknown {
         return error;
     }
-    error.message = format!("{source} was removed from {} only", done.join(", "));
-    error.effect(Effect::Partial)
+    error.message(format!("{source} was removed from {} only", done.join(", "))).effect(Effect::Partial)
 }

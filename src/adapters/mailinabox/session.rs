@@ -96,7 +96,7 @@ fn codes(seed: &str) -> Result<Totp> {
 }
 
 /// Adds the next step where the box's own words have one.
-fn advised(mut error: Error) -> Error {
+fn advised(error: Error) -> Error {
     let hint = match (error.http_status, error.provider_message.as_deref()) {
         (Some(404), _) => "does `base_url` end in /admin? If it does, this box is too old for this",
         (_, Some("missing-totp-token")) => "this account has a second factor: set `totp` in the profile",
@@ -105,6 +105,5 @@ fn advised(mut error: Error) -> Error {
         }
         _ => return error,
     };
-    error.hint = Some(hint.to_owned());
-    error
+    error.hint(hint)
 }

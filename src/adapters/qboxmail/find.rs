@@ -7,6 +7,7 @@ use super::Qboxmail;
 use super::wire::*;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Method, Page, pages};
+use crate::lock::held;
 use crate::model::{Address, Domain, DomainName};
 use crate::provider::Listing;
 
@@ -77,12 +78,12 @@ impl Qboxmail {
 
     /// Returns the code of a domain. It is asked for once: a run over many mailboxes would ask for each.
     pub(super) async fn code_of(&self, name: &DomainName) -> Result<String> {
-        let known = self.codes.lock().expect("no code panics while it holds this lock").get(name).cloned();
+        let known = held(&self.codes).get(name).cloned();
         if let Some(code) = known {
             return Ok(code);
         }
         let code = self.find_domain(name).await?.code;
-        let mut codes = self.codes.lock().expect("no code panics while it holds this lock");
+        let mut codes = held(&self.codes);
         Ok(codes.entry(name.clone()).or_insert(code).clone())
     }
 

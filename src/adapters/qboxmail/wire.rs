@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::adapters::words::{contradiction, said};
-use crate::error::{Effect, Error, Kind, Result};
+use crate::error::{Effect, Kind, Result};
 use crate::http::{Call, Failure, Page, Reply, Total};
 use crate::model::{
     Address, Alias, AliasSource, DnsRecord, Domain, DomainName, Extra, Mailbox, NewDomain, NewMailbox, Quota, Stamp,
@@ -159,12 +159,8 @@ pub(super) fn code_from(reply: &Reply) -> Result<String> {
     let made: Option<WireMade> = reply.json().ok();
     let location = || reply.headers.get("location")?.to_str().ok()?.rsplit('/').find(|part| !part.is_empty());
     let code = made.and_then(|made| made.resource_code).or_else(|| location().map(str::to_owned));
-    code.filter(|code| !code.is_empty()).ok_or_else(|| {
-        let mut error = Error::new(Kind::Provider, "");
-        error.http_status = Some(reply.status.as_u16());
-        error.provider_message = Some("(an answer that does not name what was made)".to_owned());
-        error.effect(Effect::Unknown)
-    })
+    code.filter(|code| !code.is_empty())
+        .ok_or_else(|| reply.unreadable("(an answer that does not name what was made)").effect(Effect::Unknown))
 }
 
 pub(super) fn mailbox_from(resource: WireResource, domain: &DomainName) -> Mailbox {

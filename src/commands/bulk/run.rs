@@ -316,13 +316,12 @@ fn conclude(app: &App, header: &Header, options: &Options, Report { summary, sto
     let run = &header.run;
     let counts = words(&summary);
     let input = if header.file.is_none() { " < FILE" } else { "" };
-    if let Some(mut error) = stopped {
-        error.message = format!("{}; {counts}, {} left", error.message, summary.left);
-        if !app.dry_run {
-            let way = format!("`mbx bulk resume {run}{input}` resumes it");
-            error.hint = Some(error.hint.take().map_or(way.clone(), |hint| format!("{hint}; then {way}")));
-        }
-        return Err(error);
+    if let Some(error) = stopped {
+        let words = format!("{}; {counts}, {} left", error.message, summary.left);
+        let way = format!("`mbx bulk resume {run}{input}` resumes it");
+        let hint = error.hint.as_ref().map_or(way.clone(), |hint| format!("{hint}; then {way}"));
+        let error = error.message(words);
+        return Err(if app.dry_run { error } else { error.hint(hint) });
     }
     if summary.failures(options.nothing_to_do_is_fine()) > 0 {
         let error = Error::new(Kind::Partial, format!("{counts} (of {} rows)", header.rows));

@@ -127,7 +127,9 @@ async fn an_error_names_its_cause_and_no_query() {
     drop(listener);
     let (cut, _) = serve(|_, mut stream| async move { swallow(&mut stream).await }.boxed()).await;
     let refused = format!("could not reach {address}: connection refused");
-    for (base_url, message, cause) in [(format!("http://{address}"), refused.as_str(), ""), (cut, "", "closed")] {
+    for (base_url, message, cause) in
+        [(format!("http://{address}"), refused.as_str(), ""), (cut, "no answer", "closed")]
+    {
         let http = sender(&base_url, |_| {});
         let call = http.read(Method::GET, &["users"]).with_slash().query(&[("q", "c4n=1")]);
         let error = assert_kind(call.done().await, Kind::Network);
