@@ -635,17 +635,22 @@ pub(crate) async fn the_sandbox_takes_no_number_for_a_text(ctx: Ctx) {
     let create = seen.iter().find(is_create).expect("a request creates it");
     // A form holds nothing but text.
     let Ok(body) = serde_json::from_str::<Value>(&create.body) else { return };
+    // What is refused is refused for the number alone.
+    ctx.sandbox.accept_repeats(ctx.id);
+    let names = ["authorization", "x-api-token", "x-api-key"];
+    let headers: Vec<_> =
+        names.into_iter().filter_map(|name| Some((name, create.headers.get(name)?.as_str()))).collect();
+    let send = |body: Value| {
+        let url = format!("http://{}{}", ctx.sandbox.address(), create.path);
+        ask_at(url, Method::POST, &headers, Some(body))
+    };
+    let (status, answer) = send(body.clone()).await;
+    assert!((200..300).contains(&status), "the same again: {status} {answer}");
     for place in texts(&body, String::new()) {
         let mut odd = body.clone();
         *odd.pointer_mut(&place).expect("it is there") = 7.into();
-        let headers: Vec<_> = ["authorization", "x-api-token", "x-api-key"]
-            .into_iter()
-            .filter_map(|name| Some((name, create.headers.get(name)?.as_str())))
-            .collect();
-        let url = format!("http://{}{}", ctx.sandbox.address(), create.path);
-        let (status, answer) = ask_at(url, Method::POST, &headers, Some(odd)).await;
+        let (status, answer) = send(odd).await;
         assert!((400..500).contains(&status), "{place} is a number, and the answer {status} {answer}");
-        assert!(![401, 403].contains(&status), "{answer}");
     }
 }
 
