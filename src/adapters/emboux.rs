@@ -20,8 +20,8 @@ use crate::model::{
     Address, Alias, AliasSource, Domain, DomainName, Mailbox, MailboxChange, NewDomain, NewMailbox, Removal, Status,
 };
 use crate::provider::{
-    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
-    any_address,
+    AuthScheme, Done, EmptyDomain, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules,
+    Spec, Support, any_address,
 };
 use wire::{
     Listed, WireDomain, WireNewAlias, WireNewDomain, WireNewUser, WireOutbound, WireQuota, WireQuotaSet,
@@ -61,7 +61,7 @@ pub(super) static SPEC: Spec = Spec {
         lower_case: true,
         domain_settings: false,
         batch_max: 1,
-        empty_domain: None,
+        empty_domain: EmptyDomain::IsThere,
         listing_lags: false,
         refuses_existing: true,
         costs: None,

@@ -21,7 +21,6 @@ use serde::de::DeserializeOwned;
 
 use self::wire::*;
 use super::Account;
-use super::exists;
 use super::known::Known;
 use super::words::naming_alias;
 use crate::error::{Error, Kind, Result};
@@ -31,8 +30,8 @@ use crate::model::{
     NewMailbox, Removal,
 };
 use crate::provider::{
-    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
-    Support, any_address,
+    AuthScheme, Done, EmptyDomain, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules,
+    Setting, Spec, Support, any_address,
 };
 
 /// The documented default. The maximum is not documented, and a larger page might be refused.
@@ -82,7 +81,7 @@ pub(super) static SPEC: Spec = Spec {
         domain_settings: false,
         // No maximum is documented. Where a hundred are refused as a whole, each is sent alone.
         batch_max: 100,
-        empty_domain: None,
+        empty_domain: EmptyDomain::MustBeRead,
         listing_lags: false,
         // What a second create of an address does is not documented.
         refuses_existing: false,
@@ -209,18 +208,7 @@ impl Provider for Hybridbox {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        let mut all = self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from).into_batches();
-        Listing::new(try_stream! {
-            let mut is_empty = true;
-            while let Some(batch) = all.try_next().await? {
-                is_empty &= batch.is_empty();
-                yield batch;
-            }
-            // The list of a domain that is not there is empty, and so is one of a domain without mailboxes.
-            if let (true, Some(name)) = (is_empty, domain) {
-                exists(self.get_domain(name).await)?;
-            }
-        })
+        self.mailboxes(domain, self.workspace_id.as_deref(), None).map_ok(mailbox_from)
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {

@@ -8,13 +8,11 @@ mod wire;
 
 use std::time::Duration;
 
-use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::Account;
-use super::exists;
 use super::known::Known;
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{Http, Method, Page, pages};
@@ -23,8 +21,8 @@ use crate::model::{
     Stamp,
 };
 use crate::provider::{
-    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
-    Support, any_address,
+    AuthScheme, Done, EmptyDomain, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules,
+    Setting, Spec, Support, any_address,
 };
 use wire::{
     WireEnvelope, WireRow, WireRows, domain_from, flat, given, known_id, mailbox_from, on_domain, record_from,
@@ -68,7 +66,7 @@ pub(super) static SPEC: Spec = Spec {
         domain_settings: false,
         // LiteMail names no bound. Users of Zapmail report five mailboxes a domain and call.
         batch_max: 5,
-        empty_domain: None,
+        empty_domain: EmptyDomain::MustBeRead,
         listing_lags: true,
         // What a second order of an address does is not documented; it may be charged for.
         refuses_existing: false,
@@ -100,7 +98,6 @@ pub(super) static SPEC: Spec = Spec {
 pub(super) struct Litemail {
     http: Http,
     legacy: bool,
-    allow_unverified: bool,
     /// Mailboxes as they are listed.
     known: Known<Mailbox>,
 }
@@ -116,7 +113,7 @@ impl Litemail {
             }
             Some(_) => return refused("create_route is `assign` or `legacy`"),
         };
-        Ok(Litemail { http, legacy, allow_unverified: account.allow_unverified, known: Known::default() })
+        Ok(Litemail { http, legacy, known: Known::default() })
     }
 
     async fn page(&self, what: &str, number: u32) -> Result<Page<WireRow>> {
@@ -166,31 +163,16 @@ impl Provider for Litemail {
                 Ok(Page { items: page.items.into_iter().flat_map(flat).collect(), ..page })
             },
         );
-        let mut mailboxes = rows
-            .try_filter_map(move |row| async move {
-                let listed = mailbox_from(&row);
-                match (domain, &listed) {
-                    // Leaving it out would claim that it is on another domain.
-                    (Some(_), Some(lost)) if lost.address.domain().as_str().is_empty() => Err(Error::new(
-                        Kind::Provider,
-                        format!("LiteMail does not name the domain of {}", lost.address),
-                    )),
-                    _ => Ok(listed.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name))),
+        Listing::items(rows.try_filter_map(move |row| async move {
+            let listed = mailbox_from(&row);
+            match (domain, &listed) {
+                // Leaving it out would claim that it is on another domain.
+                (Some(_), Some(lost)) if lost.address.domain().as_str().is_empty() => {
+                    Err(Error::new(Kind::Provider, format!("LiteMail does not name the domain of {}", lost.address)))
                 }
-            })
-            .boxed();
-        Listing::items(try_stream! {
-            let mut is_empty = true;
-            while let Some(mailbox) = mailboxes.try_next().await? {
-                is_empty = false;
-                yield mailbox;
+                _ => Ok(listed.filter(|mailbox| domain.is_none_or(|name| mailbox.address.domain() == name))),
             }
-            // A domain that is not there looks like one without mailboxes. Reading domains is not documented, so without
-            // leave to do so the list stays empty.
-            if let (true, true, Some(name)) = (is_empty, self.allow_unverified, domain) {
-                exists(self.get_domain(name).await)?;
-            }
-        })
+        }))
     }
 
     async fn create_mailbox(&self, new: &NewMailbox) -> Result<Done<Mailbox>> {

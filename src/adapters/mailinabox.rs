@@ -23,7 +23,8 @@ use crate::model::{
     Removal, Status,
 };
 use crate::provider::{
-    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Spec, Support,
+    AuthScheme, Done, EmptyDomain, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules,
+    Spec, Support,
 };
 
 const NO_NAMES: &str = "Mail-in-a-Box keeps no names";
@@ -60,7 +61,7 @@ pub(super) static SPEC: Spec = Spec {
         lower_case: true,
         domain_settings: false,
         batch_max: 1,
-        empty_domain: Some(NO_DOMAINS),
+        empty_domain: EmptyDomain::IsOpen(NO_DOMAINS),
         listing_lags: false,
         refuses_existing: true,
         costs: None,

@@ -156,11 +156,3 @@ pub fn bare(account: &Account) -> Result<(Http, Box<dyn Provider>)> {
     let adapter = open(http.clone(), account)?;
     Ok((http, adapter))
 }
-
-/// Returns the error of a look-up that shows that something is missing; one that failed otherwise shows nothing.
-fn exists<T>(look: Result<T>) -> Result<()> {
-    match look {
-        Err(error) if error.kind == Kind::NotFound => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}

@@ -24,8 +24,8 @@ use crate::model::{
     Status,
 };
 use crate::provider::{
-    AuthScheme, Done, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules, Setting, Spec,
-    Support, any_address,
+    AuthScheme, Done, EmptyDomain, Listing, NameRule, Op, Pace, PasswordRule, Provider, ProviderId, QuotaRule, Rules,
+    Setting, Spec, Support, any_address,
 };
 
 pub(super) use wire::judge;
@@ -67,7 +67,7 @@ pub(super) static SPEC: Spec = Spec {
         lower_case: false,
         domain_settings: true,
         batch_max: 1,
-        empty_domain: None,
+        empty_domain: EmptyDomain::IsThere,
         listing_lags: false,
         refuses_existing: true,
         costs: None,

@@ -250,7 +250,10 @@ impl<'a> Feeder<'a> {
             return Ok(None);
         }
         let mut there = Vec::new();
-        let mut listing = self.provider.list_mailboxes(domain);
+        let mut listing = match self.options.verb {
+            Verb::Create => self.provider.list_before_creates(domain),
+            Verb::Update | Verb::Passwd | Verb::Delete => self.provider.list_mailboxes(domain),
+        };
         let began = Instant::now();
         loop {
             match listing.try_next().await {

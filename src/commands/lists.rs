@@ -83,9 +83,8 @@ pub(crate) async fn show<T: Send + 'static, R: Record + Send + 'static>(
 
 /// Says what an empty list of a domain leaves open, where it does not prove that the domain is there.
 fn note_empty(app: &App, opened: &Opened, domain: Option<&DomainName>) {
-    let spec = opened.provider.spec();
-    if let (Some(domain), Some(why)) = (domain, spec.rules.empty_domain) {
-        app.out.note_for_people(&format!("nothing of {domain} is at {}: {why}", spec.title));
+    if let (Some(domain), Some(why)) = (domain, opened.provider.empty_domain_note()) {
+        app.out.note_for_people(&format!("nothing of {domain} is at {}: {why}", opened.provider.spec().title));
     }
 }
 

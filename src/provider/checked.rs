@@ -3,13 +3,15 @@
 
 use std::fmt::Display;
 
+use async_stream::try_stream;
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::case::{Case, LAG, Made, OnExisting, Rules, Seen};
 use super::drive::{self, CreationClock};
-use super::{Done, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed, words};
+use super::{Done, EmptyDomain, Listing, NameRule, Op, PasswordRule, Problem, Provider, Spec, Support, failed, words};
 use crate::error::{Effect, Error, Kind, Result};
 use crate::http::{self, Http};
 use crate::model::{
@@ -171,6 +173,46 @@ impl Checked {
             Err(refusal) => failed(refusal),
         };
         listing.map_err(move |error| self.complete_error(error, op, subject))
+    }
+
+    /// Lists the mailboxes of a domain before some are created there. An empty list may be that of a domain which is not
+    /// there: the creates say so themselves, and to ask would delay the first of them.
+    pub fn list_before_creates<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
+        let subject: &'a (dyn Display + Sync) = match domain {
+            Some(name) => name,
+            None => &"the list of mailboxes",
+        };
+        self.stream(Op::ListMailboxes, subject, || self.inner.list_mailboxes(domain))
+    }
+
+    /// Ends the empty list of a domain that is not there with an error, where the provider's own list does not.
+    fn checks_domain<'a, T: Send + 'a>(&'a self, domain: &'a DomainName, list: Listing<'a, T>) -> Listing<'a, T> {
+        if self.spec().rules.empty_domain != EmptyDomain::MustBeRead || self.allow(Op::GetDomain).is_err() {
+            return list;
+        }
+        let mut batches = list.into_batches();
+        Listing::new(try_stream! {
+            let mut is_empty = true;
+            while let Some(batch) = batches.try_next().await? {
+                is_empty &= batch.is_empty();
+                yield batch;
+            }
+            // A look-up that failed otherwise shows nothing.
+            if is_empty && let Err(error) = self.get_domain(domain).await && error.kind == Kind::NotFound {
+                Err(error)?;
+            }
+        })
+    }
+
+    /// Returns what an empty list of a domain leaves open, in a sentence for the user.
+    pub fn empty_domain_note(&self) -> Option<&'static str> {
+        match self.spec().rules.empty_domain {
+            EmptyDomain::IsOpen(why) => Some(why),
+            EmptyDomain::MustBeRead if self.allow(Op::GetDomain).is_err() => Some(
+                "the list of a domain that is not there looks the same, and reading domains takes `allow_unverified`",
+            ),
+            EmptyDomain::IsThere | EmptyDomain::MustBeRead => None,
+        }
     }
 
     /// Runs what no look settles; a lost answer is then an unknown outcome.
@@ -337,11 +379,11 @@ impl Provider for Checked {
     }
 
     fn list_mailboxes<'a>(&'a self, domain: Option<&'a DomainName>) -> Listing<'a, Mailbox> {
-        let subject: &'a (dyn Display + Sync) = match domain {
-            Some(name) => name,
-            None => &"the list of mailboxes",
-        };
-        self.stream(Op::ListMailboxes, subject, || self.inner.list_mailboxes(domain))
+        let list = self.list_before_creates(domain);
+        match domain {
+            Some(name) => self.checks_domain(name, list),
+            None => list,
+        }
     }
 
     async fn get_mailbox(&self, address: &Address) -> Result<Mailbox> {
@@ -430,7 +472,7 @@ impl Provider for Checked {
     }
 
     fn list_aliases<'a>(&'a self, domain: &'a DomainName) -> Listing<'a, Alias> {
-        self.stream(Op::ListAliases, domain, || self.inner.list_aliases(domain))
+        self.checks_domain(domain, self.stream(Op::ListAliases, domain, || self.inner.list_aliases(domain)))
     }
 
     async fn create_alias(&self, new: &Alias) -> Result<Done<Alias>> {

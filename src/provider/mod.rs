@@ -16,7 +16,7 @@ pub use checked::Checked;
 pub use done::Done;
 pub use drive::{CreationClock, Settled, event_of, made};
 pub use spec::{
-    AuthScheme, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
+    AuthScheme, EmptyDomain, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
 };
 
 use crate::error::{Error, Result};

@@ -192,6 +192,17 @@ pub enum QuotaRule {
     Never(&'static str),
 }
 
+/// What an empty list of a domain says of the domain itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyDomain {
+    /// The domain is there: the list of a domain that is not there is an error.
+    IsThere,
+    /// Nothing: the domain has to be read to know.
+    MustBeRead,
+    /// Nothing, and reading the domain says no more: why, in a sentence for the user.
+    IsOpen(&'static str),
+}
+
 /// What a request must look like, checked before anything is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -210,9 +221,8 @@ pub struct Rules {
     pub domain_settings: bool,
     /// Mailboxes in one `create_mailboxes` request.
     pub batch_max: usize,
-    /// What an empty list of a domain's mailboxes leaves open, in a sentence for the user; `None` where it proves that the
-    /// domain is there.
-    pub empty_domain: Option<&'static str>,
+    /// What an empty list of a domain's mailboxes or aliases says of the domain.
+    pub empty_domain: EmptyDomain,
     /// Whether a mailbox that is missing right after its creation may still appear.
     pub listing_lags: bool,
     /// Whether a second create of an address that exists is refused as a conflict, as far as documents say. Only then

@@ -8,7 +8,7 @@ use mbx::model::{
     Alias, AliasSource, Bytes, Credential, Domain, Mailbox, MailboxChange, NewCredential, NewDomain, Removal, Status,
 };
 use mbx::provider::case::OnExisting;
-use mbx::provider::{Op, Provider, QuotaRule, Support};
+use mbx::provider::{EmptyDomain, Op, Provider, QuotaRule, Support};
 use mbx::sandbox::{Answer, Fault, Seen, Times};
 use serde_json::Value;
 
@@ -177,13 +177,24 @@ pub(crate) async fn a_domain_that_is_not_there_is_not_an_empty_one(ctx: Ctx) {
     let elsewhere = name("elsewhere.example");
     let listed: Result<Vec<Mailbox>> = ctx.provider.list_mailboxes(Some(&elsewhere)).try_collect().await;
     match ctx.spec.rules.empty_domain {
-        Some(why) => {
-            assert!(!why.is_empty());
+        EmptyDomain::IsOpen(why) => {
+            assert_eq!(ctx.provider.empty_domain_note(), Some(why));
             assert_eq!(listed.expect("an empty list"), []);
         }
-        None => {
+        EmptyDomain::IsThere | EmptyDomain::MustBeRead => {
             assert_kind(listed, Kind::NotFound);
+            if ctx.can(Op::ListAliases) {
+                let aliases: Result<Vec<Alias>> = ctx.provider.list_aliases(&elsewhere).try_collect().await;
+                assert_kind(aliases, Kind::NotFound);
+            }
         }
+    }
+    // Without leave to read domains, the empty list counts and has a note.
+    let strict = ctx.open(|account| account.allow_unverified = false);
+    if strict.check_op(Op::GetDomain).is_err() {
+        let listed: Result<Vec<Mailbox>> = strict.list_mailboxes(Some(&elsewhere)).try_collect().await;
+        assert_eq!(listed.expect("an empty list"), []);
+        assert!(strict.empty_domain_note().is_some_and(|note| note.contains("allow_unverified")));
     }
     // Where the domain cannot be looked up, the list counts.
     ctx.sandbox.fault(Fault::instead(Method::GET, "/domains/example.com", Answer::status(403)));

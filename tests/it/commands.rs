@@ -1,7 +1,7 @@
 //! What a user meets: password sources and sinks, re-running, waiting, dry runs, several profiles, refusals.
 
 use mbx::http::Method;
-use mbx::provider::ProviderId;
+use mbx::provider::{EmptyDomain, ProviderId};
 use mbx::sandbox::{Answer, Fault, Sandbox};
 
 use crate::program::Mbx;
@@ -243,11 +243,13 @@ async fn an_empty_domain_is_not_found_or_has_a_note_that_says_why_it_may_be() {
     for id in ProviderId::ALL {
         let ran = mbx.run(&["list", "--domain", "elsewhere.example", "-p", id.as_str()]).await;
         match mbx::adapters::spec(id).rules.empty_domain {
-            Some(why) => {
+            EmptyDomain::IsOpen(why) => {
                 assert!(ran.code == 0 && ran.stderr.contains("nothing of elsewhere.example"), "{ran:?}");
                 assert!(ran.stderr.contains(why), "{ran:?}");
             }
-            None => assert_eq!((ran.code, ran.stderr.contains("elsewhere.example")), (6, true), "{id}: {ran:?}"),
+            EmptyDomain::IsThere | EmptyDomain::MustBeRead => {
+                assert_eq!((ran.code, ran.stderr.contains("elsewhere.example")), (6, true), "{id}: {ran:?}")
+            }
         }
     }
 }
