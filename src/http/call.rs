@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -153,7 +153,8 @@ impl<'h> Call<'h> {
     /// Sends, as often as the policy allows, until `read` has made something of an answer.
     pub(super) async fn send<R>(&self, read: Read<R>) -> Result<R> {
         let shared = &self.http.shared;
-        let url = format!("{}{}", shared.base_url, self.path.clone()?);
+        let mut url = shared.base_url.clone();
+        url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), self.path.clone()?));
         if self.intent == Intent::Write && shared.dry_run && !self.in_dry_run {
             let message = format!("{} {}", self.shown(&url), self.shown_body());
             return Err(Error::new(Kind::Planned, message.trim_end()));
@@ -177,7 +178,7 @@ impl<'h> Call<'h> {
             .map_err(|failed| failed.error)
     }
 
-    async fn attempt<R>(&self, url: &str, read: Read<R>) -> Result<R, Failed> {
+    async fn attempt<R>(&self, url: &Url, read: Read<R>) -> Result<R, Failed> {
         let shared = &self.http.shared;
         let request = self.signed(url)?;
         let turn = shared.gate.pass().await?;
@@ -229,7 +230,7 @@ impl<'h> Call<'h> {
         result.map(|(_, read)| read)
     }
 
-    fn signed(&self, url: &str) -> Result<reqwest::RequestBuilder> {
+    fn signed(&self, url: &Url) -> Result<reqwest::RequestBuilder> {
         let shared = &self.http.shared;
         let secret = |value: &str| -> Result<HeaderValue> {
             let mut value = HeaderValue::from_str(value).map_err(|_| {
@@ -241,7 +242,7 @@ impl<'h> Call<'h> {
             value.set_sensitive(true);
             Ok(value)
         };
-        let mut url: reqwest::Url = url.parse().map_err(|_| Error::new(Kind::Internal, "the URL does not parse"))?;
+        let mut url = url.clone();
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);
         }
@@ -349,7 +350,7 @@ impl<'h> Call<'h> {
     }
 
     /// Returns the method and the URL as they may be shown.
-    fn shown(&self, url: &str) -> String {
+    fn shown(&self, url: &Url) -> String {
         let mark = if self.query.is_empty() { "" } else { "?" };
         format!("{} {url}{mark}{}", self.method, self.http.shared.redactor.fields(&self.query))
     }

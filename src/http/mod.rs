@@ -120,7 +120,7 @@ pub struct Http {
 
 struct Shared {
     client: reqwest::Client,
-    base_url: String,
+    base_url: reqwest::Url,
     /// The host of the base URL, with its port where that is given: for messages.
     host: String,
     /// The host and the port, for a hint about its certificate; `None` without a `ca_file`.
@@ -230,9 +230,10 @@ impl Http {
         Ok(Http {
             shared: Arc::new(Shared {
                 client,
-                base_url: url.as_str().trim_end_matches('/').to_owned(),
                 host: url.authority().to_owned(),
                 endpoint: options.ca_pem.as_ref().map(|_| endpoint(&url)),
+                base_url: url,
+
                 headers,
                 pace,
                 gate: options.gate,
