@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::journal::{Done, Header, Line, Listed, path_of, this_boot};
@@ -111,6 +111,9 @@ const WITNESSES: usize = 64;
 
 /// How far a line may be ahead of the others: rows are worked on in groups, and within one in any order.
 const AHEAD: u64 = 1 << 16;
+
+/// What the line takes at most that says that a run has ended.
+const SHORT: u64 = 256;
 
 impl Record {
     /// Reads the journal of a run.
@@ -347,14 +350,30 @@ pub fn same_work(folder: &Path, header: &Header) -> Result<Option<Same>> {
         if !is_same {
             continue;
         }
-        if matches!(reader.get_ref().try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        let mut file = reader.into_inner();
+        if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             return Ok(Some(Same::Held(run)));
         }
-        if Record::read(folder, &run).is_ok_and(|record| !record.ended) {
+        let is_open = match last_line(&mut file) {
+            Ok(Some(Line::Ended { .. })) => false,
+            // It was gone on with since, or never ended.
+            _ => Record::read(folder, &run).is_ok_and(|record| !record.ended),
+        };
+        if is_open {
             open = Some(Same::Open(run));
         }
     }
     Ok(open)
+}
+
+/// Returns the last line of a journal, where it is a short one that was written to its end.
+fn last_line(file: &mut File) -> io::Result<Option<Line>> {
+    let begin = file.seek(SeekFrom::End(0))?.saturating_sub(SHORT);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut end = Vec::new();
+    file.take(SHORT).read_to_end(&mut end)?;
+    let line = end.strip_suffix(b"\n").and_then(|text| text.rsplit(|byte| *byte == b'\n').next());
+    Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 
 /// Returns the names of all runs, the oldest first.
@@ -369,3 +388,6 @@ pub fn runs(folder: &Path) -> Result<Vec<String>> {
     runs.sort();
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests;
