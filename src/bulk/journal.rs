@@ -415,3 +415,6 @@ pub(super) fn whole_lines(file: &mut File) -> io::Result<u64> {
         whole += read as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;
