@@ -74,22 +74,28 @@ async fn a_mark_is_in_the_file_at_once_and_other_lines_when_they_are_waited_for(
     assert_eq!(lines(folder.path()).last(), Some(&Line::Retry { retry: at }));
 }
 
-#[tokio::test]
-async fn lines_that_nobody_waits_for_are_written_soon_and_many_at_once_sooner() {
+#[test]
+fn lines_that_nobody_waits_for_are_written_soon() {
     let folder = tempfile::tempdir().expect("a folder");
     let journal = Journal::begin(folder.path(), &header("a")).expect("it begins");
-    let written = |count: usize| {
-        let began = Instant::now();
-        while lines(folder.path()).len() < count {
-            assert!(began.elapsed() < Duration::from_secs(30), "they are never written");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    };
+    let began = Instant::now();
     journal.done(&done(0));
-    written(1);
-    // The writer has just begun to wait for the next group.
-    (0..GROUP_LINES).for_each(|_| journal.done(&done(1)));
-    written(1 + GROUP_LINES);
+    while lines(folder.path()).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it is never written");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_writer_is_woken_by_every_so_many_lines() {
+    let (wake, woken) = mpsc::channel();
+    let file = tempfile::tempfile().expect("a file");
+    let journal = Journal { run: "a".to_owned(), waiting: Arc::default(), wake, writer: None, file };
+    (1..GROUP_LINES).for_each(|_| journal.done(&done(0)));
+    assert!(woken.try_recv().is_err(), "there is room for one more");
+    journal.done(&done(0));
+    assert!(matches!(woken.try_recv(), Ok(None)));
+    assert!(woken.try_recv().is_err(), "once is enough");
 }
 
 #[test]
