@@ -330,7 +330,26 @@ fn a_run_is_found_by_its_name_alone() {
     assert_eq!(Lines::open(&inner, &format!("../{RUN}")).err().map(|error| error.kind), Some(Kind::NotFound));
     fs::create_dir(path_of(folder.path(), "20270105")).expect("it is made");
     assert_eq!(Lines::open(folder.path(), "20270105").err().map(|error| error.kind), Some(Kind::Config));
-    assert_eq!(runs(&path_of(folder.path(), RUN)).err().map(|error| error.kind), Some(Kind::Config), "it is no folder");
+    let no_folder = path_of(folder.path(), RUN);
+    assert_eq!(runs(&no_folder).err().map(|error| error.kind), Some(Kind::Config));
+    assert_eq!(Lines::open(&no_folder, RUN).err().map(|error| error.kind), Some(Kind::Config));
+}
+
+#[test]
+fn a_password_is_wasted_only_where_it_was_certainly_not_used() {
+    let is = |line: Value| {
+        let done: Done = serde_json::from_value(line).expect("a line");
+        (done.is_final(), done.wastes_password())
+    };
+    let with = |mut line: Value, state: &str| {
+        line["password_state"] = state.into();
+        line
+    };
+    assert_eq!(is(done(0, "failed")), (true, true));
+    assert_eq!(is(with(done(0, "failed"), "possibly_in_use")), (true, false));
+    assert_eq!(is(with(done(0, "created"), "accepted")), (true, false));
+    assert_eq!(is(done(0, "unknown")), (false, false));
+    assert_eq!(is(with(done(0, "unknown"), "possibly_in_use")), (false, false));
 }
 
 #[test]
