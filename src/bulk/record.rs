@@ -298,9 +298,9 @@ impl Lines {
         };
         let mut reader = BufReader::new(file);
         let mut text = String::new();
-        let read = reader.read_line(&mut text).map_err(|error| unreadable(&path, &error))?;
+        reader.read_line(&mut text).map_err(|error| unreadable(&path, &error))?;
         match serde_json::from_str(&text) {
-            Ok(header) if read > 0 && text.ends_with('\n') => Ok(Lines { header, reader, path, number: 1 }),
+            Ok(header) if text.ends_with('\n') => Ok(Lines { header, reader, path, number: 1 }),
             _ => Err(Error::new(Kind::Config, format!("the journal {} has no first line", path.display()))
                 .hint("see with `mbx list` what is there, and start the run again with --if-exists ok")),
         }

@@ -392,3 +392,25 @@ fn the_same_work_is_a_run_that_has_not_ended() {
     write(folder.path(), &same, &[json!({ "what": 1 })]);
     assert_eq!(found(&same), None);
 }
+
+#[test]
+fn the_last_line_is_read_without_those_before_it() {
+    let folder = folder();
+    let path = path_of(folder.path(), RUN);
+    let last = || last_line(&mut File::open(&path).expect("it opens")).expect("it can be read");
+    let many: Vec<_> = (0..50).map(|row| done(row, "created")).chain([ended()]).collect();
+    write(folder.path(), &header(), &many);
+    assert_eq!(last(), Some(Line::Ended { ended: at(90) }));
+    // It was not written to its end, or another one follows.
+    let whole = fs::read(&path).expect("it is there");
+    fs::write(&path, &whole[..whole.len() - 1]).expect("it is written");
+    assert_eq!(last(), None);
+    write(folder.path(), &header(), &[ended(), retry()]);
+    assert_eq!(last(), Some(Line::Retry { retry: at(95) }));
+    write(folder.path(), &header(), &[left(&(0..100).collect::<Vec<_>>(), 3)]);
+    assert_eq!(last(), None, "it is longer than the one that is looked for");
+    for text in ["", "\n"] {
+        fs::write(&path, text).expect("it is written");
+        assert_eq!(last(), None);
+    }
+}
