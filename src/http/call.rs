@@ -30,8 +30,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// How long an answer may go on after it has begun, so that a byte a second does not last for ever.
 pub(super) const BODY: Duration = Duration::from_secs(120);
 
-/// The largest answer, after unpacking. A listing of a hundred thousand mailboxes fits.
+/// The largest answer, after unpacking.
 const BODY_MAX: usize = 16 << 20;
+
+/// How many values such an answer holds at most. A value may take fifty times the memory of its text, so that an answer of
+/// a few kilobytes, unpacked, could take all there is. A box that lists twenty thousand mailboxes at once stays below it.
+const VALUES_MAX: usize = 250_000;
 
 /// Four attempts in all: a hiccup passes, a refusal is reported within seconds and a silence within a minute or two.
 const REPEATS: usize = 3;
@@ -299,6 +303,11 @@ impl<'h> Call<'h> {
         match timeout(BODY, reading).await {
             Ok(read) => read?,
             Err(_) => return Err(self.error_after_send(format!("the answer was not complete within {BODY:?}"))),
+        }
+        // Each value but the first follows one of these; those within texts are too few to matter.
+        let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        if values > VALUES_MAX {
+            return Err(self.unreadable_answer(format!("the answer holds more than {VALUES_MAX} values")));
         }
         let reply = Reply { status, headers, body };
         match Failure::of((shared.judge)(&reply), &reply) {

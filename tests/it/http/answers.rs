@@ -37,6 +37,21 @@ async fn odd_answers_are_errors_with_bounded_words() {
 }
 
 #[tokio::test]
+async fn an_answer_of_very_many_values_is_not_taken_apart() {
+    let answer = |values: usize| reply("200 OK", format!("[{}]", vec!["{}"; values].join(",")));
+    // Each value is counted twice here, by what opens it and by what precedes it.
+    let (base_url, _) = serve_bytes(answer(124_000)).await;
+    read(&sender(&base_url, |_| {})).await.expect("it is large, and no more than that");
+    let (base_url, _) = serve_bytes(answer(126_000)).await;
+    let http = sender(&base_url, |_| {});
+    for is_write in [false, true] {
+        let error = failure(&http, is_write).await;
+        assert_eq!((error.kind, is_write), (Kind::Provider, error.effect == Effect::Unknown), "{error:?}");
+        assert!(error.provider_message.as_deref().is_some_and(|m| m.contains("more than 250000 values")), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_value_of_a_header_of_the_profile_is_a_secret() {
     let (base_url, _) = serve_bytes(reply("400 Bad Request", "no workspace w0rk-space-k3y")).await;
     let http = sender(&base_url, |options| {
