@@ -6,7 +6,7 @@
 #
 # FOLDER gets the journal and the passwords, and must outlive the machine. Run it again after anything, a crash or a
 # failure: what is done stays done, what is in doubt is looked up, and what failed is tried again. A new list of people
-# needs a new FOLDER. OPTIONs go to mbx; if the provider limits an account's pace, give each part an Nth: --rate 5/m.
+# needs a new FOLDER. OPTIONs go to mbx. Each part takes an Nth of the account's pace, and of --rate where that is given.
 set -euo pipefail
 
 file=$1 shard=$2 folder=$3/${2/\//-of-}

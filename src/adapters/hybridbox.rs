@@ -66,7 +66,7 @@ pub(super) static SPEC: Spec = Spec {
     // No limit is documented, so this is low on purpose.
     pace: Pace {
         concurrency: 4,
-        per_minute: Some(120),
+        per_minute: Some(120.0),
         burst: 10,
         read: Duration::from_secs(20),
         write: Duration::from_secs(60),

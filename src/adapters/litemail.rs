@@ -51,7 +51,7 @@ pub(super) static SPEC: Spec = Spec {
     // LiteMail names no limit. Zapmail's are 5 a second and 20 a minute.
     pace: Pace {
         concurrency: 1,
-        per_minute: Some(20),
+        per_minute: Some(20.0),
         burst: 5,
         read: Duration::from_secs(30),
         write: Duration::from_secs(60),

@@ -114,7 +114,7 @@ impl fmt::Display for BaseUrl {
 
 /// Requests a minute; `None` is no limit.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate(pub(super) Option<u32>);
+pub(super) struct Rate(pub(super) Option<f64>);
 
 /// Further headers; their values may be secrets.
 pub(super) type Headers = Vec<(String, SecretString)>;
@@ -226,7 +226,7 @@ impl Setting for usize {
 
 impl Setting for Rate {
     fn from_file(value: &Value, key: &str, _: &Path) -> Result<Self, String> {
-        number(value, key).map(|n| Rate(Some(n)))
+        number(value, key).map(|n| Rate(Some(f64::from(n))))
     }
 
     fn shown(&self, key: &str, _: &Env) -> Vec<(String, String)> {

@@ -31,13 +31,16 @@ const STORE: u32 = 5000;
 /// many.
 const EARN: u32 = 5;
 
+/// The longest time between two requests at a steady rate, so that no sum of times is too large for a clock.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How fast requests may be sent to a provider, and how long its answers may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     /// Parallel requests.
     pub concurrency: usize,
     /// Requests a minute; `None`: no limit is known.
-    pub per_minute: Option<u32>,
+    pub per_minute: Option<f64>,
     /// How many of them may be sent without a pause between them.
     pub burst: u32,
     /// How long to wait for the first byte of the answer to a read.
@@ -46,6 +49,26 @@ pub struct Pace {
     pub write: Duration,
     /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
     pub poll: Duration,
+}
+
+impl Pace {
+    /// Returns the part of it that each of `machines` may take which use one credential at the same time, so that they
+    /// keep to it together without knowing of each other.
+    pub fn shared_by(self, machines: u64) -> Self {
+        let part = |whole: u64| (whole / machines.max(1)).max(1);
+        Pace {
+            concurrency: usize::try_from(part(self.concurrency as u64)).unwrap_or(self.concurrency),
+            per_minute: self.per_minute.map(|rate| rate / machines.max(1) as f64),
+            burst: u32::try_from(part(self.burst.into())).unwrap_or(self.burst),
+            ..self
+        }
+    }
+
+    /// Returns the time between two requests at the steady rate.
+    fn interval(&self) -> Duration {
+        let seconds = self.per_minute.map_or(0.0, |rate| 60.0 / rate);
+        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |interval| interval.min(LONGEST))
+    }
 }
 
 /// The gate that every request of one credential passes through.
@@ -80,7 +103,7 @@ pub struct Turn<'g> {
 impl Gate {
     /// Builds the gate for a pace.
     pub fn new(pace: Pace) -> Self {
-        let interval = pace.per_minute.map_or(Duration::ZERO, |n| Duration::from_secs(60) / n.max(1));
+        let interval = pace.interval();
         let now = Instant::now();
         Gate {
             slots: Semaphore::new(pace.concurrency.max(1)),
@@ -206,14 +229,14 @@ mod tests {
 
     use super::*;
 
-    fn pace(concurrency: usize, per_minute: Option<u32>, burst: u32) -> Pace {
+    fn pace(concurrency: usize, per_minute: Option<f64>, burst: u32) -> Pace {
         let second = Duration::from_secs(1);
         Pace { concurrency, per_minute, burst, read: second, write: second, poll: second }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_passes_at_once_and_then_the_rate_holds() {
-        let gate = Gate::new(pace(1, Some(20), 5));
+        let gate = Gate::new(pace(1, Some(20.0), 5));
         let start = Instant::now();
         for _ in 0..5 {
             drop(gate.pass().await);
@@ -225,9 +248,23 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 6);
     }
 
+    #[test]
+    fn machines_that_share_a_credential_keep_to_its_pace_together() {
+        let shared = |machines| {
+            let shared = pace(8, Some(120.0), 10).shared_by(machines);
+            (shared.concurrency, shared.burst, shared.interval().as_millis())
+        };
+        assert_eq!(shared(1), (8, 10, 500));
+        assert_eq!(shared(4), (2, 2, 2000), "what is left of a division is given to nobody");
+        assert_eq!(shared(16), (1, 1, 8000), "each sends one at a time, and less often");
+        assert_eq!(shared(u64::MAX), (1, 1, LONGEST.as_millis()));
+        let unlimited = pace(8, None, 1).shared_by(4);
+        assert_eq!((unlimited.per_minute, unlimited.interval()), (None, Duration::ZERO));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_queued_requests_back_and_the_rate_is_kept_after_it() {
-        let gate = Gate::new(pace(4, Some(60), 2));
+        let gate = Gate::new(pace(4, Some(60.0), 2));
         let start = Instant::now();
         let passes = futures_util::future::join_all((0..6).map(|_| async {
             drop(gate.pass().await);
@@ -244,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_gives_up_takes_no_turn() {
-        let gate = Gate::new(pace(4, Some(1), 1));
+        let gate = Gate::new(pace(4, Some(1.0), 1));
         let start = Instant::now();
         drop(gate.pass().await);
         for _ in 0..3 {
@@ -256,7 +293,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_gate_refuses_queued_requests() {
-        let gate = Arc::new(Gate::new(pace(4, Some(1), 1)));
+        let gate = Arc::new(Gate::new(pace(4, Some(1.0), 1)));
         let start = Instant::now();
         let slot = gate.pass().await.expect("it is the first");
         let close = async {
@@ -412,7 +449,7 @@ mod tests {
     async fn a_refusal_by_accident_is_forgotten() {
         // The only refusal there ever is, after some have passed; and the pace that is configured stays.
         for (nth, per_minute, least, most) in
-            [(500, None, 30.0, 40.0), (3, None, 30.0, 40.0), (3, Some(6000), 60.0, 70.0)]
+            [(500, None, 30.0, 40.0), (3, None, 30.0, 40.0), (3, Some(6000.0), 60.0, 70.0)]
         {
             let mut count = 0;
             let host: Host = Box::new(move |_| {

@@ -66,7 +66,8 @@ pub(crate) struct FileArgs {
     /// Leave out so many rows at the beginning; --limit takes so many after that
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     skip: u64,
-    /// Only one part of the rows, so that N machines can each take theirs: 0/N, 1/N, …
+    /// Only one part of the rows, so that N machines can each take theirs: 0/N, 1/N, … Each also takes an Nth of the
+    /// account's rate and of its parallel requests
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
 }
@@ -170,10 +171,11 @@ pub(crate) struct RunArgs {
 /// How fast a run works; a resumed run may use other values.
 #[derive(Debug, Args)]
 pub(crate) struct FlowArgs {
-    /// Parallel requests [default: the provider's]
+    /// Parallel requests of the account, all shards together [default: the provider's]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
-    /// How fast requests may follow each other, such as 100/s or 600/m [default: the provider's]
+    /// How fast requests of the account may follow each other, all shards together, such as 100/s or 600/m [default:
+    /// the provider's]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     rate: Option<u32>,
     /// What to do when a row fails

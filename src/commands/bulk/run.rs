@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, survey, tell_unused};
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
-use crate::bulk::input::{Input, Survey, Trouble};
+use crate::bulk::input::{Input, Shard, Survey, Trouble};
 use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, this_boot};
 use crate::bulk::record::{self, Record, Same};
 use crate::bulk::sink::{self, Sink};
@@ -105,7 +105,7 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
             sandbox: profile.sandbox.value,
         },
     };
-    let opened = open(app, profile, start.flow).await?;
+    let opened = open(app, profile, start.flow, header.options.select.shard).await?;
     header.account = account_mark(&opened, &header.run);
     let (mut journal, mut sink) = (None, None);
     if !app.dry_run {
@@ -191,12 +191,16 @@ fn new_name() -> String {
     format!("{}-{:08x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), u32::from_be_bytes(random))
 }
 
-async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs) -> Result<Opened> {
+/// Opens the profile at the pace of the run: the part of the account's that this shard may take.
+async fn open(app: &mut App, mut profile: Profile, flow: &FlowArgs, shard: Option<Shard>) -> Result<Opened> {
     if let Some(concurrency) = flow.concurrency {
         profile.pace.concurrency = usize::from(concurrency);
     }
     if flow.rate.is_some() {
-        profile.pace.per_minute = flow.rate;
+        profile.pace.per_minute = flow.rate.map(f64::from);
+    }
+    if let Some(shard) = shard {
+        profile.pace = profile.pace.shared_by(shard.of);
     }
     app.open(profile).await
 }
@@ -422,7 +426,7 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
         .hint("bring that file back, or begin a new run"));
     }
     accept(app, header.verb, &input, &survey)?;
-    let opened = open(app, profile, &args.flow).await?;
+    let opened = open(app, profile, &args.flow, header.options.select.shard).await?;
     refuse_other_account(&header, &account_mark(&opened, &run), args.allow_other_credential)?;
     let journal = Journal::reopen(&folder, &header.run)?;
     journal.append(&Line::Resumed { resumed: jiff::Timestamp::now(), boot: this_boot() });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mbx::http::Method;
 use mbx::provider::ProviderId;
@@ -187,6 +187,25 @@ async fn shards_make_each_row_once_and_two_spellings_meet() {
         codes.insert(shard, check.stdout.lines().count());
     }
     assert_eq!(codes.values().sum::<usize>(), 3, "{codes:?}");
+}
+
+/// F2.
+#[tokio::test]
+async fn each_shard_takes_its_part_of_the_rate() {
+    let (sandbox, mbx, file) = on_emboux(&rows(40)).await;
+    sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(422)).skip(2).times(1));
+    let flow = ["--rate", "40/s", "-o", "value"];
+    let shard = ["bulk", "create", &file, "--yes", "--shard", "2/4", "--on-error", "stop", "-j", "4"];
+    let begun = mbx.run(&[&shard[..], &flow].concat()).await;
+    assert_eq!(begun.stdout.lines().count(), 3, "one at a time: nothing was under way beside the third, which failed");
+    sandbox.take_seen();
+    let start = Instant::now();
+    mbx.run(&[&["bulk", "resume", &run_of(&mbx).await], &flow[..]].concat()).await;
+    let took = start.elapsed();
+    let sent = sandbox.take_seen().len();
+    assert!(sent > 4, "{sent} requests say nothing about a rate");
+    let least = Duration::from_millis(100) * u32::try_from(sent - 1).expect("they are few");
+    assert!(took >= least, "{sent} requests, ten of them a second, took {took:?}");
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn a_wait_beyond_patience_ends_at_once_and_for_all() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_and_a_rate_are_kept() {
     let (sandbox, base_url) = sandbox().await;
-    let http = patient(&base_url, Pace { per_minute: Some(60), burst: 3, ..test_pace() });
+    let http = patient(&base_url, Pace { per_minute: Some(60.0), burst: 3, ..test_pace() });
     let start = Instant::now();
     let all = futures_util::future::join_all((0..7).map(|_| read(&http))).await;
     assert!(all.iter().all(Result::is_ok));
