@@ -100,7 +100,11 @@ pub(crate) async fn wrong_credentials_are_refused_as_such(ctx: Ctx) {
     let error = assert_kind(wrong.check_account().await, Kind::Auth);
     assert_eq!(error.provider, Some(ctx.id));
     assert!(error.http_status.is_some());
+    ctx.sandbox.take_seen();
     let error = assert_kind(wrong.create_mailbox(&ctx.mailbox(ADA)).await, Kind::Auth);
+    let is_create = |seen: &Seen| seen.method == Method::POST && seen.path.contains(ctx.facts.create_path);
+    let tried = ctx.sandbox.take_seen().iter().any(is_create);
+    assert!(!tried || !wrong.case_rules(OnExisting::Fail, Op::GetMailbox).can_look, "the look before it was refused");
     assert!(!error.to_json().to_string().contains("wrong-key-1"));
     assert!(ctx.sandbox.addresses(ctx.id).iter().all(|a| a != ADA));
 }
