@@ -8,7 +8,7 @@
 //!
 //! One thread writes all other lines. Whoever must be sure that a line is on the disk waits for the next group.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -239,7 +239,8 @@ impl Journal {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        lock(&file, &header.run)?;
+        // A run that nobody can hold has not begun.
+        lock(&file, &path, &header.run).inspect_err(|_| _ = std::fs::remove_file(&path))?;
         let mut text = serde_json::to_vec(header).expect("a header is plain JSON");
         text.push(b'\n');
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
@@ -254,7 +255,7 @@ impl Journal {
         let path = path_of(folder, run);
         let failed = |error| unwritable(&path, &error);
         let mut file = OpenOptions::new().append(true).read(true).open(&path).map_err(failed)?;
-        lock(&file, run)?;
+        lock(&file, &path, run)?;
         let whole = whole_lines(&mut file).map_err(failed)?;
         file.set_len(whole).and_then(|()| file.sync_all()).map_err(failed)?;
         Journal::over(file, run.to_owned()).map_err(failed)
@@ -357,10 +358,21 @@ pub fn this_boot() -> Option<String> {
 }
 
 /// Holds the journal against a second process that works on the same run.
-fn lock(file: &File, run: &str) -> Result<()> {
-    file.try_lock().map_err(|_| {
-        Error::new(Kind::Busy, format!("run {run} is under way in another process")).hint("wait for it to end")
+fn lock(file: &File, path: &Path, run: &str) -> Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => {
+            Error::new(Kind::Busy, format!("run {run} is under way in another process")).hint("wait for it to end")
+        }
+        TryLockError::Error(error) => no_lock(path, &error),
     })
+}
+
+/// Returns the error of a file that cannot be locked though nobody holds it.
+pub fn no_lock(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Config, format!("cannot lock {}: {error}", path.display())).hint(
+        "without locks two processes could work on the same run; set XDG_STATE_HOME to a folder whose file system has \
+         them, such as a local disk",
+    )
 }
 
 fn write(mut file: File, shared: &Mutex<Waiting>, woken: &mpsc::Receiver<Option<oneshot::Sender<io::Result<()>>>>) {

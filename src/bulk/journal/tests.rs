@@ -112,6 +112,19 @@ fn one_process_at_a_time_holds_a_journal() {
     Journal::reopen(folder.path(), "a").map(drop).expect("it is free again");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_locked_is_not_said_to_be_held() {
+    use std::os::unix::fs::OpenOptionsExt;
+    /// What is opened only as a place takes no lock (open(2)), as on a file system that has none.
+    const O_PATH: i32 = 0o10_000_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = OpenOptions::new().read(true).custom_flags(O_PATH).open(folder.path()).expect("it opens");
+    let error = lock(&file, folder.path(), "a").expect_err("it takes no lock");
+    assert!(error.kind == Kind::Config && error.message.starts_with("cannot lock "), "{error:?}");
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("XDG_STATE_HOME")), "{error:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn nobody_else_reads_a_journal() {

@@ -11,7 +11,7 @@ use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_name
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Shard, Survey, Trouble};
-use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, this_boot};
+use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, no_lock, this_boot};
 use crate::bulk::record::{self, Record, Same};
 use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
@@ -447,7 +447,7 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
 /// Holds off other processes that begin a run.
 fn lock_beginning(folder: &Path) -> Result<File> {
     let path = folder.join("beginning.lock");
-    let failed = |error: std::io::Error| Error::new(Kind::Config, format!("cannot lock {}: {error}", path.display()));
+    let failed = |error| no_lock(&path, &error);
     let mut options = File::options();
     options.create(true).append(true);
     #[cfg(unix)]
