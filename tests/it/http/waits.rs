@@ -145,3 +145,16 @@ async fn a_burst_and_a_rate_are_kept() {
     assert!(all.iter().all(Result::is_ok));
     assert_eq!((sandbox.take_seen().len(), start.elapsed().as_secs()), (7, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_command_waits_between_its_looks() {
+    let ctx = Ctx::new(ProviderId::Emboux).await;
+    let provider = ctx.open(|account| account.no_wait = false);
+    ctx.sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Cut));
+    let start = Instant::now();
+    let error = assert_kind(provider.create_mailbox(&ctx.mailbox("ada@example.com")).await, Kind::Unknown);
+    assert_eq!(error.effect, Effect::Unknown);
+    // Three requests, each followed by four looks within seven seconds.
+    let took = start.elapsed().as_secs();
+    assert!((21..60).contains(&took), "it took {took} s");
+}
