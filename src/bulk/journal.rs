@@ -239,7 +239,7 @@ impl Journal {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        // A run that nobody can hold has not begun.
+        // Without its lock the run does not begin, so it leaves no journal.
         lock(&file, &path, &header.run).inspect_err(|_| _ = std::fs::remove_file(&path))?;
         let mut text = serde_json::to_vec(header).expect("a header is plain JSON");
         text.push(b'\n');

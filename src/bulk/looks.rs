@@ -31,7 +31,7 @@ const WITNESSES: usize = 64;
 pub struct Witness {
     /// Its address.
     pub address: Address,
-    /// Its id, where the provider has told it.
+    /// The id of the mailbox; `None` if the provider's answer contained none.
     pub id: Option<String>,
     /// A time after which it was created.
     pub after: Timestamp,

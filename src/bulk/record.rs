@@ -356,7 +356,7 @@ pub fn same_work(folder: &Path, header: &Header) -> Result<Option<Same>> {
         }
         let is_open = match last_line(&mut file) {
             Ok(Some(Line::Ended { .. })) => false,
-            // It was gone on with since, or never ended.
+            // The run never ended, or it was resumed after it had ended.
             _ => Record::read(folder, &run).is_ok_and(|record| !record.ended),
         };
         if is_open {

@@ -33,8 +33,8 @@ pub(super) const BODY: Duration = Duration::from_secs(120);
 /// The largest answer, after unpacking.
 const BODY_MAX: usize = 16 << 20;
 
-/// How many values such an answer holds at most. A value may take fifty times the memory of its text, so that an answer of
-/// a few kilobytes, unpacked, could take all there is. A box that lists twenty thousand mailboxes at once stays below it.
+/// How many values such an answer holds at most. A value may take fifty times the memory of its text, so that a compressed
+/// answer of a few kilobytes could fill the memory. A Mail-in-a-Box with twenty thousand mailboxes stays below the limit.
 const VALUES_MAX: usize = 250_000;
 
 /// Four attempts in all: a hiccup passes, a refusal is reported within seconds and a silence within a minute or two.
@@ -304,7 +304,7 @@ impl<'h> Call<'h> {
             Ok(read) => read?,
             Err(_) => return Err(self.error_after_send(format!("the answer was not complete within {BODY:?}"))),
         }
-        // Each value but the first follows one of these; those within texts are too few to matter.
+        // A comma or an opening bracket stands before each value. The few that stand within texts do not matter.
         let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
         if values > VALUES_MAX {
             return Err(self.unreadable_answer(format!("the answer holds more than {VALUES_MAX} values")));
