@@ -91,7 +91,7 @@ async fn a_huge_answer_is_refused_soon_and_takes_little_memory() {
     let zipped = sandbox(Answer::Raw { status: 200, headers: gzip, body: bomb }).await;
     let endless = sandbox(Answer::Endless).await;
     let limit = Duration::from_secs(30);
-    let pace = Pace { concurrency: 1, per_minute: None, burst: 1, read: limit, write: limit, poll: limit };
+    let pace = Pace { concurrency: 1, per_minute: None, burst: 1, read: limit, write: limit, poll: limit, machines: 1 };
     for (what, base_url) in [
         ("a gzip bomb", zipped.base_url(ProviderId::Emboux)),
         ("no length", endless.base_url(ProviderId::Emboux)),

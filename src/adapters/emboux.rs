@@ -51,6 +51,7 @@ pub(super) static SPEC: Spec = Spec {
         read: Duration::from_secs(15),
         write: Duration::from_secs(30),
         poll: Duration::from_secs(2),
+        machines: 1,
     },
     rules: Rules {
         // The pages name no password rule; an empty one cannot be meant.

@@ -71,6 +71,7 @@ pub(super) static SPEC: Spec = Spec {
         read: Duration::from_secs(20),
         write: Duration::from_secs(60),
         poll: Duration::from_secs(2),
+        machines: 1,
     },
     rules: Rules {
         password: PasswordRule::Never(NO_PASSWORD),

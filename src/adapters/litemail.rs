@@ -56,6 +56,7 @@ pub(super) static SPEC: Spec = Spec {
         read: Duration::from_secs(30),
         write: Duration::from_secs(60),
         poll: Duration::from_secs(60),
+        machines: 1,
     },
     rules: Rules {
         password: PasswordRule::Never(NO_PASSWORDS),

@@ -52,6 +52,7 @@ pub(super) static SPEC: Spec = Spec {
         read: Duration::from_secs(60),
         write: Duration::from_secs(120),
         poll: Duration::from_secs(2),
+        machines: 1,
     },
     rules: Rules {
         password: PasswordRule::Required { min: 8, max_bytes: Some(PASSWORD_MAX), letter_and_digit: false },

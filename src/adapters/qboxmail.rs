@@ -58,6 +58,7 @@ pub(super) static SPEC: Spec = Spec {
         read: Duration::from_secs(15),
         write: Duration::from_secs(30),
         poll: Duration::from_secs(3),
+        machines: 1,
     },
     rules: Rules {
         password: PasswordRule::Required { min: 8, max_bytes: None, letter_and_digit: true },

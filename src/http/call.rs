@@ -224,12 +224,16 @@ impl<'h> Call<'h> {
                 tracing::info!(target: "mbx::http", "{} → {status} {said} in {took} ms", self.shown(url));
             }
         }
-        if let Some(Failed { error, .. }) = result.as_ref().err().filter(|_| !shared.no_wait) {
-            match error.retry_after {
+        match &result {
+            Ok(_) => turn.accepted(),
+            Err(_) if shared.no_wait => {}
+            Err(Failed { error, .. }) => match error.retry_after {
                 wait if is_too_fast(error) => turn.refused(wait),
                 Some(wait) => shared.gate.pause(wait),
+                // An answer, whatever it says, is none about our speed.
+                None if error.http_status.is_some() => turn.accepted(),
                 None => {}
-            }
+            },
         }
         result.map(|(_, read)| read)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::limit::Limit;
+use super::limit::{self, Limit};
 use crate::error::{Error, Kind, Result};
 use crate::lock::held;
 
@@ -49,6 +49,8 @@ pub struct Pace {
     pub write: Duration,
     /// How long to wait between looks while something is being set up; doubled each time up to sixteenfold.
     pub poll: Duration,
+    /// How many machines use the credential at the same time and know nothing of each other; the rest is the part of each.
+    pub machines: u64,
 }
 
 impl Pace {
@@ -60,6 +62,7 @@ impl Pace {
             concurrency: usize::try_from(part(self.concurrency as u64)).unwrap_or(self.concurrency),
             per_minute: self.per_minute.map(|rate| rate / machines.max(1) as f64),
             burst: u32::try_from(part(self.burst.into())).unwrap_or(self.burst),
+            machines: machines.max(1),
             ..self
         }
     }
@@ -88,7 +91,7 @@ pub struct Gate {
 struct State {
     /// No request is sent before this moment.
     hold: Instant,
-    limit: Limit,
+    limit: Box<dyn Limit>,
     /// Repeats that are left, times [`EARN`].
     repeats: u32,
 }
@@ -110,7 +113,7 @@ impl Gate {
             interval,
             slack: interval * pace.burst.saturating_sub(1),
             due: tokio::sync::Mutex::new(now),
-            state: Mutex::new(State { hold: now, limit: Limit::new(now), repeats: RESERVE * EARN }),
+            state: Mutex::new(State { hold: now, limit: limit::unknown(pace.machines, now), repeats: RESERVE * EARN }),
             is_closed: watch::Sender::new(false),
         }
     }
@@ -156,12 +159,12 @@ impl Gate {
                 if pause > PATIENCE {
                     return Err(Error::general(Kind::RateLimited).retry_after(Some(pause)));
                 }
-                let (_, slack) = self.steady(&state.limit, now);
+                let (_, slack) = self.steady(&*state.limit, now);
                 let wait = pause.max(due.saturating_duration_since(now).saturating_sub(slack));
                 if wait.is_zero() {
                     let held = state.hold;
                     let is_afresh = state.limit.pass(now, held);
-                    let (interval, slack) = self.steady(&state.limit, now);
+                    let (interval, slack) = self.steady(&*state.limit, now);
                     // No burst after a refusal: it would exceed the limit again.
                     let earliest = if is_afresh { now + slack } else { now };
                     *due = due.max(earliest) + interval;
@@ -195,7 +198,7 @@ impl Gate {
 
     /// Returns the time between two requests, and how far ahead of it a burst may run. The learned rate counts if it is
     /// slower than the configured one.
-    fn steady(&self, limit: &Limit, now: Instant) -> (Duration, Duration) {
+    fn steady(&self, limit: &dyn Limit, now: Instant) -> (Duration, Duration) {
         match limit.interval(now) {
             Some(learned) if self.interval.is_zero() => (learned, CATCH_UP),
             Some(learned) if learned > self.interval => (learned, CATCH_UP.min(self.slack)),
@@ -209,12 +212,18 @@ impl Gate {
 }
 
 impl Turn<'_> {
+    /// Records that the host let this request through.
+    pub fn accepted(&self) {
+        self.gate.state().limit.accept(self.sent, Instant::now());
+    }
+
     /// Records that the host refused this request as one too many. No request is admitted before `wait` is over; where
     /// the host names no wait, before one second is over, longer each time. After that they follow each other more slowly.
     pub fn refused(&self, wait: Option<Duration>) {
         let mut state = self.gate.state();
         state.limit.refuse(self.sent, Instant::now());
         let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| state.limit.wait());
+        let wait = wait.saturating_add(state.limit.spread());
         drop(state);
         self.gate.pause(wait);
     }
@@ -222,16 +231,11 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use futures_util::{StreamExt, stream};
-    use tokio::time::sleep;
-
     use super::*;
 
     fn pace(concurrency: usize, per_minute: Option<f64>, burst: u32) -> Pace {
         let second = Duration::from_secs(1);
-        Pace { concurrency, per_minute, burst, read: second, write: second, poll: second }
+        Pace { concurrency, per_minute, burst, read: second, write: second, poll: second, machines: 1 }
     }
 
     #[tokio::test(start_paused = true)]
@@ -331,134 +335,5 @@ mod tests {
             gate.earn_repeat();
         }
         assert_eq!(left(&gate), STORE as usize);
-    }
-
-    // Limits of hosts, driven through the gate in a time that costs nothing.
-
-    /// Decides whether a request that arrives this long after the start is refused, and with which Retry-After.
-    type Host = Box<dyn FnMut(Duration) -> Option<Duration>>;
-
-    /// Rounds a wait up to whole seconds, as a Retry-After is.
-    fn whole(wait: f64) -> Option<Duration> {
-        Some(Duration::from_secs_f64(wait.ceil().max(1.0)))
-    }
-
-    fn bucket(a_second: f64, burst: f64) -> Host {
-        let (mut left, mut last) = (burst, 0.0);
-        Box::new(move |now| {
-            let now = now.as_secs_f64();
-            left = burst.min(left + (now - last) * a_second);
-            last = now;
-            if left < 1.0 {
-                return whole((1.0 - left) / a_second);
-            }
-            left -= 1.0;
-            None
-        })
-    }
-
-    /// So many requests in each window of so many seconds; the first one has begun a share of its length before the
-    /// start.
-    fn window(most: u32, length: f64, share: f64) -> Host {
-        let (mut current, mut count) = (0.0, 0);
-        Box::new(move |now| {
-            let at = now.as_secs_f64() / length + share;
-            if at.floor() > current {
-                (current, count) = (at.floor(), 0);
-            }
-            count += 1;
-            if count > most { whole((1.0 - at.fract()) * length) } else { None }
-        })
-    }
-
-    struct Run {
-        took: f64,
-        refused: u32,
-        early: u32,
-    }
-
-    /// Sends requests until so many were accepted.
-    async fn drive(gate: &Gate, requests: u32, latency: Duration, names_wait: bool, host: Host) -> Run {
-        let (start, host) = (Instant::now(), RefCell::new(host));
-        let (refused, early, not_before) = (Cell::new(0), Cell::new(0), Cell::new(start));
-        let request = || async {
-            loop {
-                let turn = gate.pass().await.expect("no hold is beyond patience");
-                early.set(early.get() + u32::from(Instant::now() < not_before.get()));
-                let answer = (host.borrow_mut())(start.elapsed());
-                // A sleep takes a millisecond at least.
-                if latency.is_zero() {
-                    tokio::task::yield_now().await
-                } else {
-                    sleep(latency).await
-                }
-                let Some(wait) = answer else { break };
-                refused.set(refused.get() + 1);
-                if names_wait {
-                    not_before.set(not_before.get().max(Instant::now() + wait));
-                }
-                turn.refused(answer.filter(|_| names_wait));
-            }
-        };
-        stream::iter(0..requests).map(|_| request()).buffer_unordered(33).collect::<()>().await;
-        Run { took: start.elapsed().as_secs_f64(), refused: refused.get(), early: early.get() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_limit_is_learned_and_used() {
-        // Requests a second; hosts that keep this limit, some met in the middle of a window.
-        let shares = [0.6, 0.97];
-        for (rate, length, latency) in [(100, 1.0, 0), (100, 1.0, 20), (10, 60.0, 20)] {
-            let (most, latency) = (rate * length as u32, Duration::from_millis(latency));
-            let windows = shares.map(|share| (format!("window at {share}"), window(most, length, share)));
-            let full = ("bucket".to_owned(), bucket(f64::from(rate), f64::from(most)));
-            for (name, host) in windows.into_iter().chain([full]) {
-                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, host).await;
-                let run_was = format!("{rate}/s, {name}, {latency:?}: {:.1} s, {} refused", run.took, run.refused);
-                assert!(run.took <= 1.10 * 3000.0 / f64::from(rate), "{run_was}");
-                assert!(run.refused <= 3000 / 50, "{run_was}");
-                assert_eq!(run.early, 0, "{run_was}");
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_limit_is_learned_from_a_host_that_names_no_wait() {
-        let latency = Duration::from_millis(20);
-        for (rate, length) in [(100, 1.0), (10, 60.0)] {
-            let most = rate * length as u32;
-            for share in [0.0, 0.5] {
-                let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, false, window(most, length, share)).await;
-                let run_was = format!("{rate}/s from {share}: {:.1} s, {} refused", run.took, run.refused);
-                assert!(run.took <= 1.5 * 3000.0 / f64::from(rate) && run.refused <= 150, "{run_was}");
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_small_burst_is_not_taken_for_the_rate() {
-        for (burst, most) in [(1.0, 2.0), (5.0, 1.2), (10.0, 1.15), (20.0, 1.15), (50.0, 1.15)] {
-            let latency = Duration::from_millis(20);
-            let run = drive(&Gate::new(pace(32, None, 1)), 3000, latency, true, bucket(100.0, burst)).await;
-            let run_was = format!("burst {burst}: {:.1} s, {} refused", run.took, run.refused);
-            assert!(run.took <= most * 30.0 && run.refused <= 60 && run.early == 0, "{run_was}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_by_accident_is_forgotten() {
-        // The only refusal there ever is, after some have passed; and the pace that is configured stays.
-        for (nth, per_minute, least, most) in
-            [(500, None, 30.0, 40.0), (3, None, 30.0, 40.0), (3, Some(6000.0), 60.0, 70.0)]
-        {
-            let mut count = 0;
-            let host: Host = Box::new(move |_| {
-                count += 1;
-                (count == nth).then_some(Duration::from_secs(30))
-            });
-            let run = drive(&Gate::new(pace(32, per_minute, 1)), 3000, Duration::from_millis(20), true, host).await;
-            assert!((least - 0.1..=most).contains(&run.took), "{nth}th, {per_minute:?}: {:.1} s", run.took);
-            assert_eq!((run.refused, run.early), (1, 0));
-        }
     }
 }

@@ -89,7 +89,15 @@ pub(crate) fn change(id: ProviderId) -> Option<(&'static str, &'static str)> {
 /// As fast as the machine allows, and quick to give up: what waits in a test waits for nothing.
 pub(crate) fn test_pace() -> Pace {
     let limit = Duration::from_secs(5);
-    Pace { concurrency: 8, per_minute: None, burst: 1, read: limit, write: limit, poll: Duration::from_millis(5) }
+    Pace {
+        concurrency: 8,
+        per_minute: None,
+        burst: 1,
+        read: limit,
+        write: limit,
+        poll: Duration::from_millis(5),
+        machines: 1,
+    }
 }
 
 /// Returns an account of the sandbox.

@@ -334,7 +334,15 @@ impl Answers {
 pub async fn answered(id: ProviderId, base_url: &str, answers: &Answers) -> String {
     let limit = Duration::from_secs(5);
     let settings = adapters::spec(id).settings.iter();
-    let pace = Pace { concurrency: 2, per_minute: None, burst: 1, read: limit, write: limit, poll: Duration::ZERO };
+    let pace = Pace {
+        concurrency: 2,
+        per_minute: None,
+        burst: 1,
+        read: limit,
+        write: limit,
+        poll: Duration::ZERO,
+        machines: 1,
+    };
     let account = Account {
         user: Some("me@box.example.com".to_owned()),
         settings: settings.filter_map(|s| Some((s.key.to_owned(), s.sandbox?.to_owned()))).collect(),

@@ -5,6 +5,7 @@
 mod answers;
 mod clock;
 mod limits;
+mod pace;
 mod repeats;
 mod secrets;
 mod targets;
