@@ -83,7 +83,7 @@ use crate::cli::{Cli, Command};
 use crate::config::Env;
 use crate::error::{Error, Kind, Result};
 use crate::global::Global;
-use crate::interrupt::{Interrupt, signal};
+use crate::interrupt::{Interrupt, JOB_VARIABLES, job_gone, signal};
 use crate::output::{Format, Out, escape};
 
 /// Runs the program with these arguments, the first being its own name, and returns its exit code.
@@ -116,8 +116,9 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
         .map_err(|error| Error::new(Kind::Internal, format!("cannot start: {error}")))?;
     let interrupt = Arc::new(Interrupt::default());
     let deadline = global.deadline;
+    let job = JOB_VARIABLES.iter().find_map(|name| Some(format!("{name}={}", env.get(name)?)));
     let result = runtime.block_on(async {
-        let mut interrupted = pin!(interrupted(&interrupt, deadline));
+        let mut interrupted = pin!(interrupted(&interrupt, deadline, job_gone(job)));
         // Listening begins before the command does anything. The command is asked first: it may know that nothing has
         // happened yet.
         let _ = interrupted.as_mut().now_or_never();
@@ -137,11 +138,12 @@ fn start(out: &mut Out, global: Global, command: Command, env: Env) -> Result<()
     result
 }
 
-/// Waits until the program has to end: at the first signal or the deadline, or at the next signal where a run stops in
-/// order.
-async fn interrupted(interrupt: &Interrupt, deadline: Option<Duration>) -> Kind {
+/// Waits until the program has to end: at the first signal, the deadline or the end of its job, or at the next signal where
+/// a run stops in order.
+async fn interrupted(interrupt: &Interrupt, deadline: Option<Duration>, job: impl Future<Output = ()>) -> Kind {
     let first = tokio::select! {
         kind = signal() => kind,
+        () = job => Kind::Terminated,
         () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Kind::Timeout,
     };
     if interrupt.request(first) { signal().await } else { first }

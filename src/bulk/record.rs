@@ -253,6 +253,24 @@ impl Record {
     }
 }
 
+/// Says whether a text may be the name of a run. One that leads to another folder is none.
+pub fn is_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=100).contains(&text.len()) && text.bytes().all(is_letter)
+}
+
+/// Says whether a run was begun. What is left of one that ended before its first line was written is removed; nobody
+/// else may be beginning a run meanwhile.
+pub fn was_begun(folder: &Path, run: &str) -> Result<bool> {
+    let path = path_of(folder, run);
+    match File::open(&path).map(|mut file| super::journal::whole_lines(&mut file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(Ok(0)) => fs::remove_file(&path).map(|()| false).map_err(|error| unreadable(&path, &error)),
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) | Err(error) => Err(unreadable(&path, &error)),
+    }
+}
+
 /// The lines of a journal after the first, one after the other, up to the last one that was written to its end.
 pub struct Lines {
     /// What the run was asked to do.
@@ -286,10 +304,8 @@ impl Lines {
     /// Opens the journal of a run.
     pub fn open(folder: &Path, run: &str) -> Result<Self> {
         let path = path_of(folder, run);
-        // A name with a folder in it is none that was ever printed.
-        let is_name = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let file = match File::open(&path) {
-            Ok(file) if is_name => file,
+            Ok(file) if is_name(run) => file,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unreadable(&path, &error)),
             _ => {
                 return Err(Error::new(Kind::NotFound, format!("there is no run {run}"))

@@ -28,13 +28,17 @@ impl Sink {
     pub fn create(path: &Path, make: fn() -> SecretString) -> Result<Self> {
         let failed = |error| unwritable(path, &error);
         let mut file = private().create_new(true).open(path).map_err(failed)?;
-        file.write_all(b"address,password\n").and_then(|()| file.sync_all()).map_err(failed)?;
+        head(&mut file).map_err(failed)?;
         Ok(Sink { path: path.to_owned(), file: Arc::new(file), make, known: HashMap::new(), waiting: Vec::new() })
     }
 
     /// Opens the file of a run that is resumed. Passwords of rows that are done, `settled` in order, are only kept.
     pub fn reopen(path: &Path, make: fn() -> SecretString, settled: &[Fingerprint]) -> Result<Self> {
-        let file = cut(path)?;
+        let failed = |error| unwritable(path, &error);
+        let mut file = cut(path)?;
+        if file.metadata().map_err(failed)?.len() == 0 {
+            head(&mut file).map_err(failed)?;
+        }
         let mut known = HashMap::new();
         for line in lines(path)? {
             let (address, password) = line?;
@@ -74,6 +78,14 @@ impl Sink {
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| unwritable(&self.path, &error))
+    }
+}
+
+/// Refuses a file of passwords that is there: it is never overwritten.
+pub fn refuse_existing(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(unwritable(path, &io::ErrorKind::AlreadyExists.into())),
+        Err(_) => Ok(()),
     }
 }
 
@@ -130,6 +142,12 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(Address, SecretStri
         let record = record.map_err(&failed)?;
         Ok((Address::lenient(record.get(0).unwrap_or_default()), record.get(1).unwrap_or_default().into()))
     }))
+}
+
+/// Writes the first line.
+fn head(file: &mut File) -> io::Result<()> {
+    file.write_all(b"address,password\n")?;
+    file.sync_all()
 }
 
 fn private() -> OpenOptions {

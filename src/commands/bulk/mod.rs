@@ -3,6 +3,7 @@
 mod run;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -17,6 +18,7 @@ use crate::bulk::input::{Input, Mapping, Select, Shard, Survey, parse_mapping, p
 use crate::bulk::journal::Line;
 use crate::bulk::record::{self, Lines, Record, State};
 use crate::error::{Error, Kind};
+use crate::global::duration;
 use crate::model::NewMailbox;
 use crate::output::{Outcome, Row, Source, rows};
 use crate::provider::Problem;
@@ -70,6 +72,9 @@ pub(crate) struct FileArgs {
     /// account's rate and of its parallel requests
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// The SHA-256 digest of the file, as `sha256sum` prints it: a file that was edited since is refused
+    #[arg(long, value_name = "SHA256", value_parser = parse_digest)]
+    input_digest: Option<String>,
 }
 
 impl FileArgs {
@@ -82,6 +87,24 @@ impl FileArgs {
         let (file, map, select) = (self.file.clone(), self.map.clone(), self.select(app));
         aside(move || Input::open(&file, verb.columns(), map, select)).await?
     }
+
+    /// Reads the file to its end, and finds everything that is wrong with it.
+    async fn survey(
+        &self,
+        app: &App,
+        verb: bulk::Verb,
+        rules: impl FnMut(&mut NewMailbox) -> Vec<Problem> + Send + 'static,
+    ) -> Result<(Input, Survey)> {
+        let (input, survey) = survey(self.open(app, verb).await?, rules).await?;
+        match &self.input_digest {
+            Some(expected) if *expected != survey.digest => {
+                let (name, digest) = (&input.name, &survey.digest);
+                let message = format!("{name} is not the file of --input-digest: its digest is {digest}");
+                Err(Error::new(Kind::Refused, message).hint("bring that file back, or begin anew with a new digest"))
+            }
+            _ => Ok((input, survey)),
+        }
+    }
 }
 
 /// Reads a file to its end, and finds everything that is wrong with it.
@@ -92,47 +115,51 @@ async fn survey(
     aside(move || input.survey(rules).map(|survey| (input, survey))).await?
 }
 
+/// A run that a command begins, or resumes where it has a name and was begun before.
+#[derive(Debug, Args)]
+pub(crate) struct BeginArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Give the run this name. If it was begun before, the same command resumes it and sends the rows again that failed
+    #[arg(long, value_name = "NAME", value_parser = parse_run_name)]
+    run: Option<String>,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
-    file: FileArgs,
+    begin: BeginArgs,
     #[command(flatten)]
     generate: GenerateArgs,
     /// What to do about mailboxes that already exist: `fail` counts them as failures, `ok` leaves them as they are,
     /// `update` changes names, quota and privilege to what their rows say; passwords stay
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_exists: OnExisting,
-    #[command(flatten)]
-    flow: FlowArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
-    file: FileArgs,
-    #[command(flatten)]
-    flow: FlowArgs,
+    begin: BeginArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PasswdArgs {
     #[command(flatten)]
-    file: FileArgs,
+    begin: BeginArgs,
     #[command(flatten)]
     generate: GenerateArgs,
-    #[command(flatten)]
-    flow: FlowArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
-    file: FileArgs,
+    begin: BeginArgs,
     /// What to do about mailboxes that are not there
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_missing: IfMissing,
-    #[command(flatten)]
-    flow: FlowArgs,
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +211,9 @@ pub(crate) struct FlowArgs {
     /// Stop when so many rows have failed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_failures: Option<u32>,
+    /// Wait up to this time, such as 5m, while another process works on the same rows
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait_lock: Option<Duration>,
 }
 
 /// What to do when a row fails.
@@ -206,22 +236,36 @@ fn parse_rate(text: &str) -> Result<u32, String> {
     rate.ok_or_else(|| "write a rate like 100/s or 600/m".to_owned())
 }
 
+/// Reads the digest of a file.
+fn parse_digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "write the 64 digits that `sha256sum FILE` prints".to_owned())
+}
+
+/// Reads a name for a run.
+fn parse_run_name(text: &str) -> Result<String, String> {
+    let is_name = record::is_name(text) && text != LAST;
+    is_name.then(|| text.to_owned()).ok_or_else(|| "write letters, digits, `-` and `_`, 100 at most".to_owned())
+}
+
 pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
     let none = GenerateArgs::default();
     let fail = OnExisting::Fail;
     let start = match &verb {
-        Verb::Create(CreateArgs { file, generate, if_exists, flow }) => {
-            Start { verb: bulk::Verb::Create, file, generate, on_existing: *if_exists, missing_is_fine: false, flow }
+        Verb::Create(CreateArgs { begin, generate, if_exists }) => {
+            Start { verb: bulk::Verb::Create, begin, generate, on_existing: *if_exists, missing_is_fine: false }
         }
-        Verb::Update(UpdateArgs { file, flow }) => {
-            Start { verb: bulk::Verb::Update, file, generate: &none, on_existing: fail, missing_is_fine: false, flow }
+        Verb::Update(UpdateArgs { begin }) => {
+            Start { verb: bulk::Verb::Update, begin, generate: &none, on_existing: fail, missing_is_fine: false }
         }
-        Verb::Passwd(PasswdArgs { file, generate, flow }) => {
-            Start { verb: bulk::Verb::Passwd, file, generate, on_existing: fail, missing_is_fine: false, flow }
+        Verb::Passwd(PasswdArgs { begin, generate }) => {
+            Start { verb: bulk::Verb::Passwd, begin, generate, on_existing: fail, missing_is_fine: false }
         }
-        Verb::Delete(DeleteArgs { file, if_missing, flow }) => {
+        Verb::Delete(DeleteArgs { begin, if_missing }) => {
             let missing_is_fine = *if_missing == IfMissing::Ok;
-            Start { verb: bulk::Verb::Delete, file, generate: &none, on_existing: fail, missing_is_fine, flow }
+            Start { verb: bulk::Verb::Delete, begin, generate: &none, on_existing: fail, missing_is_fine }
         }
         Verb::Check(args) => return check(app, args).await,
         Verb::Resume(args) => return again(app, args, Again::Resume).await,
@@ -249,15 +293,14 @@ async fn check(app: &mut App, args: &CheckArgs) -> Result<()> {
         Err(error) if is_named => return Err(error),
         profile => profile.ok(),
     };
-    let input = args.file.open(app, args.verb).await?;
     let (input, survey) = match &profile {
         Some(profile) => {
             let spec = adapters::spec(profile.provider);
             let allow_unverified = profile.allow_unverified.value;
             let rules = rules(args.verb, spec, allow_unverified, args.generate_password, OnExisting::Fail);
-            survey(input, rules).await?
+            args.file.survey(app, args.verb, rules).await?
         }
-        None => survey(input, |_| Vec::new()).await?,
+        None => args.file.survey(app, args.verb, |_| Vec::new()).await?,
     };
     let problems = survey
         .troubles
@@ -319,8 +362,8 @@ fn run_row(record: &Record) -> Row {
     ])
 }
 
-/// How many characters of a run's name say when it began, to the second.
-const SECOND: usize = "20260105-090000".len();
+/// What stands for the run that began last.
+const LAST: &str = "last";
 
 /// Returns the name of the run that is meant: the name itself, the beginning of one name alone, or `last`.
 fn run_named(folder: &Path, text: &str) -> Result<String> {
@@ -328,11 +371,10 @@ fn run_named(folder: &Path, text: &str) -> Result<String> {
     if names.iter().any(|name| name == text) {
         return Ok(text.to_owned());
     }
-    if text == "last" {
-        // Names are by the second; what began last within one is in the first line. A damaged journal is none of these.
-        let begun = |name: &String| Some((Lines::open(folder, name).ok()?.header.started, name.clone()));
-        let second = names.last().map(|name| name.chars().take(SECOND).collect::<String>()).unwrap_or_default();
-        let latest = names.iter().filter(|name| name.starts_with(&second)).filter_map(begun).max();
+    if text == LAST {
+        // When a run began is in its first line. A damaged journal is none of these.
+        let begun = |name: String| Some((Lines::open(folder, &name).ok()?.header.started, name));
+        let latest = names.into_iter().filter_map(begun).max();
         return latest.map(|(_, name)| name).ok_or_else(|| {
             Error::new(Kind::NotFound, "there is no run yet").hint("`mbx bulk create FILE` begins one")
         });

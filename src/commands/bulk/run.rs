@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{FileArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, survey, tell_unused};
+use super::{BeginArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, survey, tell_unused};
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Shard, Survey, Trouble};
-use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, no_lock, this_boot};
+use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, no_lock, path_of, this_boot};
 use crate::bulk::record::{self, Record, Same};
 use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
@@ -34,11 +34,10 @@ const SOON: Duration = Duration::from_millis(20);
 /// A run that is to begin.
 pub(super) struct Start<'a> {
     pub(super) verb: Verb,
-    pub(super) file: &'a FileArgs,
+    pub(super) begin: &'a BeginArgs,
     pub(super) generate: &'a GenerateArgs,
     pub(super) on_existing: OnExisting,
     pub(super) missing_is_fine: bool,
-    pub(super) flow: &'a FlowArgs,
 }
 
 /// How a run that has begun is taken up again.
@@ -52,10 +51,11 @@ pub(super) enum Again {
     Settle,
 }
 
-/// Begins a run.
+/// Begins a run, or resumes it if it has a name and was begun before.
 pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
     app.out.check_live(&rows::BULK)?;
-    let Start { verb, file, generate: GenerateArgs { generate_password: generates, password_out }, .. } = *start;
+    let Start { verb, begin, generate: GenerateArgs { generate_password: generates, password_out }, .. } = *start;
+    let BeginArgs { file, run: name, flow } = begin;
     let profile = app.one_profile()?;
     let spec = adapters::spec(profile.provider);
     let allow_unverified = profile.allow_unverified.value;
@@ -72,8 +72,8 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
             );
         }
     }
-    let input = file.open(app, verb).await?;
-    let (input, survey) = survey(input, rules(verb, spec, allow_unverified, *generates, start.on_existing)).await?;
+    let rules = rules(verb, spec, allow_unverified, *generates, start.on_existing);
+    let (input, survey) = file.survey(app, verb, rules).await?;
     accept(app, verb, &input, &survey)?;
     if survey.rows == 0 {
         app.out.note(&format!("{} has no rows", input.name));
@@ -82,11 +82,10 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
     if start.on_existing == OnExisting::Update && spec.rules.takes_password() {
         app.out.note_for_people("existing mailboxes keep their passwords; `mbx bulk passwd` sets them");
     }
-    ask(app, verb, spec, &profile, survey.rows).await?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let mut header = Header {
         format: FORMAT,
-        run: new_name(),
+        run: name.clone().unwrap_or_else(new_name),
         boot: this_boot(),
         started: jiff::Timestamp::now(),
         verb,
@@ -105,24 +104,98 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
             sandbox: profile.sandbox.value,
         },
     };
-    let opened = open(app, profile, start.flow, header.options.select.shard).await?;
+    let folder = folder(app)?;
+    let is_begun = || name.as_ref().map_or(Ok(false), |name| record::was_begun(&folder, name));
+    if !app.dry_run {
+        private_folder(&folder)?;
+        if is_begun()? {
+            let opened = open(app, profile, flow, header.options.select.shard).await?;
+            return same_run(app, opened, &header, flow, (input, survey)).await;
+        }
+    }
+    ask(app, verb, spec, &profile, survey.rows).await?;
+    let opened = open(app, profile, flow, header.options.select.shard).await?;
     header.account = account_mark(&opened, &header.run);
     let (mut journal, mut sink) = (None, None);
     if !app.dry_run {
-        let folder = folder(app)?;
-        private_folder(&folder)?;
-        // Two processes that begin the same work at the same time meet here; the lock ends with this block.
-        let _beginning = lock_beginning(&folder)?;
-        refuse_same_work(app, &folder, &header)?;
-        sink = header.options.password_out.as_deref().map(|path| Sink::create(path, generate)).transpose()?;
-        let begun = Journal::begin(&folder, &header);
-        if let (Err(_), Some(path)) = (&begun, &header.options.password_out) {
-            let _ = std::fs::remove_file(path);
+        let begun = patiently(flow.wait_lock, || {
+            // Two processes that begin the same work at the same time meet here.
+            let _beginning = lock_beginning(&folder)?;
+            if is_begun()? { Ok(None) } else { begin_journal(app, &folder, &header).map(Some) }
+        });
+        match begun.await? {
+            Some(begun) => (journal, sink) = (Some(begun.0), begun.1),
+            None => return same_run(app, opened, &header, flow, (input, survey)).await,
         }
-        journal = Some(begun?);
     }
     let all = Work { input, survey, journal, sink, record: None, only_looks: false };
-    work(app, opened, start.flow, &header, all).await
+    work(app, opened, flow, &header, all).await
+}
+
+/// Resumes the run of this name, where it is the run that the command would have begun.
+async fn same_run(
+    app: &App,
+    opened: Opened,
+    header: &Header,
+    flow: &FlowArgs,
+    (input, survey): (Input, Survey),
+) -> Result<()> {
+    let begun = Record::read(&folder(app)?, &header.run)?.header;
+    refuse_other_file(&begun, &input, &survey)?;
+    let differs = [
+        ("verb", begun.verb != header.verb),
+        ("provider", begun.provider != header.provider),
+        ("profile", begun.profile != header.profile),
+        ("--map", begun.options.map != header.options.map),
+        ("rows that are selected (--where, --skip, --limit, --shard)", begun.options.select != header.options.select),
+        ("--if-exists", begun.options.on_existing != header.options.on_existing),
+        ("--if-missing", begun.options.missing_is_fine != header.options.missing_is_fine),
+        ("--password-out", begun.options.password_out != header.options.password_out),
+        ("--sandbox", begun.options.sandbox != header.options.sandbox),
+    ];
+    let differs: Vec<_> = differs.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect();
+    if !differs.is_empty() {
+        let message = format!("run {} was begun in another way: another {}", header.run, differs.join(", another "));
+        return Err(
+            Error::new(Kind::Usage, message).hint("repeat the command as it was, or give another name with --run")
+        );
+    }
+    take_up(app, opened, flow, &begun, (input, survey), Again::Retry, false).await
+}
+
+/// Begins the journal of a run and its file of passwords.
+fn begin_journal(app: &App, folder: &Path, header: &Header) -> Result<(Journal, Option<Sink>)> {
+    refuse_same_work(app, folder, header)?;
+    let Some(path) = &header.options.password_out else { return Ok((Journal::begin(folder, header)?, None)) };
+    // A process that ends between the two leaves a journal that says where the passwords go, and none was made yet.
+    sink::refuse_existing(path)?;
+    let journal = Journal::begin(folder, header)?;
+    match Sink::create(path, generate) {
+        Ok(sink) => Ok((journal, Some(sink))),
+        Err(error) => {
+            let _ = std::fs::remove_file(path_of(folder, &header.run));
+            Err(error)
+        }
+    }
+}
+
+/// How often a lock that another process holds is asked for again.
+const LOCK_POLL: Duration = Duration::from_millis(500);
+
+/// Does what another process may be in the way of, and tries again while `wait` is not over.
+async fn patiently<T>(wait: Option<Duration>, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let begun = std::time::Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.kind == Kind::Busy && wait.is_some_and(|wait| begun.elapsed() < wait) => {
+                tokio::time::sleep(LOCK_POLL).await;
+            }
+            Err(error) if error.kind == Kind::Busy && wait.is_none() => {
+                return Err(error.hint("wait until it has ended, or add --wait-lock 5m"));
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Asks before anything is changed, and says what it costs.
@@ -418,17 +491,33 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     let generates = header.options.password_out.is_some();
     let rules = rules(verb, spec, profile.allow_unverified.value, generates, header.options.on_existing);
     let (input, survey) = survey(input, rules).await?;
-    if survey.digest != header.digest {
-        return Err(Error::new(
-            Kind::Refused,
-            format!("{} is not the file that run {} began with", input.name, header.run),
-        )
-        .hint("bring that file back, or begin a new run"));
-    }
+    refuse_other_file(&header, &input, &survey)?;
     accept(app, header.verb, &input, &survey)?;
     let opened = open(app, profile, &args.flow, header.options.select.shard).await?;
-    refuse_other_account(&header, &account_mark(&opened, &run), args.allow_other_credential)?;
-    let journal = Journal::reopen(&folder, &header.run)?;
+    take_up(app, opened, &args.flow, &header, (input, survey), how, args.allow_other_credential).await
+}
+
+fn refuse_other_file(header: &Header, input: &Input, survey: &Survey) -> Result<()> {
+    if survey.digest == header.digest {
+        return Ok(());
+    }
+    let message = format!("{} is not the file that run {} began with", input.name, header.run);
+    Err(Error::new(Kind::Refused, message).hint("bring that file back, or begin a new run"))
+}
+
+/// Works on a run that was begun before.
+async fn take_up(
+    app: &App,
+    opened: Opened,
+    flow: &FlowArgs,
+    header: &Header,
+    (input, survey): (Input, Survey),
+    how: Again,
+    allow_other_credential: bool,
+) -> Result<()> {
+    let folder = folder(app)?;
+    refuse_other_account(header, &account_mark(&opened, &header.run), allow_other_credential)?;
+    let journal = patiently(flow.wait_lock, || Journal::reopen(&folder, &header.run)).await?;
     journal.append(&Line::Resumed { resumed: jiff::Timestamp::now(), boot: this_boot() });
     if how == Again::Retry {
         journal.append(&Line::Retry { retry: jiff::Timestamp::now() });
@@ -436,12 +525,14 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     journal.commit().await?;
     let record = Record::read(&folder, &header.run)?;
     let sink = match &header.options.password_out {
+        // It ended before it had made the file, or any password.
+        Some(path) if record.states().is_empty() && !path.exists() => Some(Sink::create(path, generate)?),
         Some(path) => Some(Sink::reopen(path, generate, &Record::settled(&folder, &header.run, Done::is_final)?)?),
         None => None,
     };
     let only_looks = how == Again::Settle;
     let all = Work { input, survey, journal: Some(journal), sink, record: Some(record), only_looks };
-    work(app, opened, &args.flow, &header, all).await
+    work(app, opened, flow, header, all).await
 }
 
 /// Holds off other processes that begin a run.

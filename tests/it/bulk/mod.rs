@@ -6,6 +6,7 @@ mod crashes;
 mod engine;
 mod faults;
 mod late;
+mod owned;
 mod runs;
 
 use std::cell::RefCell;
