@@ -53,6 +53,8 @@ pub(super) struct Run<'a> {
     pub(super) last_look: Option<(Timestamp, SignedDuration)>,
     /// Domains on which every further create would fail in the same way.
     closed: HashMap<DomainName, Error>,
+    /// Whether passwords are made up, so that a mailbox without one in the file of passwords is worth a word.
+    makes_passwords: bool,
     batch: Batch,
     pub(super) stopped: Option<Error>,
     summary: Summary,
@@ -83,6 +85,7 @@ pub async fn run(
     };
     let group = (options.concurrency * most).clamp(*GROUP.start(), *GROUP.end());
     let rules = rules(provider.case_rules(options.on_existing, Op::ListMailboxes), &options);
+    let makes_passwords = io.sink.is_some();
     let feeder = Feeder::new(provider, &options, io, rules, group)?;
     let run = Run {
         provider,
@@ -96,6 +99,7 @@ pub async fn run(
         witnesses: Witnesses::new(record.into_iter().flat_map(|record| record.created.iter().cloned())),
         last_look: None,
         closed: HashMap::new(),
+        makes_passwords,
         batch: Batch { most, group },
         options,
         stopped: None,
@@ -407,6 +411,9 @@ impl Run<'_> {
         let mut notes = std::mem::take(&mut job.notes);
         if was_lost && matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
             notes.push("its answer was lost; a look found it done".to_owned());
+        }
+        if outcome == Outcome::Exists && self.makes_passwords && verdict.password.is_none() {
+            notes.push("this run holds no password of it".to_owned());
         }
         // Of one that was sent again it is not known when it was created.
         if let (Outcome::Created, true, Some(sent), Some(lost)) = (outcome, was_lost, job.case.sent(), job.case.lost())

@@ -81,11 +81,16 @@ pub struct Options {
 impl Options {
     /// Returns whether a row for which there was nothing to do is no failure.
     pub fn nothing_to_do_is_fine(&self) -> bool {
-        match self.verb {
-            Verb::Create => self.on_existing != OnExisting::Fail,
-            Verb::Delete => self.missing_is_fine,
-            Verb::Update | Verb::Passwd => true,
-        }
+        nothing_to_do_is_fine(self.verb, self.on_existing, self.missing_is_fine)
+    }
+}
+
+/// Returns whether a row for which there was nothing to do is no failure of such a run.
+pub fn nothing_to_do_is_fine(verb: Verb, on_existing: OnExisting, missing_is_fine: bool) -> bool {
+    match verb {
+        Verb::Create => on_existing != OnExisting::Fail,
+        Verb::Delete => missing_is_fine,
+        Verb::Update | Verb::Passwd => true,
     }
 }
 
@@ -139,11 +144,16 @@ impl Summary {
     }
 
     fn count(&mut self, outcome: Outcome) {
+        self.add(outcome, 1);
+    }
+
+    /// Counts so many rows that came to this.
+    pub fn add(&mut self, outcome: Outcome, rows: u32) {
         match self.counts.iter_mut().find(|(known, _)| *known == outcome) {
-            Some((_, count)) => *count += 1,
-            None => self.counts.push((outcome, 1)),
+            Some((_, count)) => *count += rows,
+            None => self.counts.push((outcome, rows)),
         }
-        self.left = self.left.saturating_sub(1);
+        self.left = self.left.saturating_sub(rows);
     }
 }
 

@@ -225,6 +225,22 @@ impl Record {
         summary
     }
 
+    /// Returns how many rows are in doubt: a look may settle them.
+    pub fn unknown(&self) -> u32 {
+        let is_unknown = |state: &&State| matches!(state, State::Unknown(..) | State::Made(_, _, true));
+        u32::try_from(self.rows.iter().filter(is_unknown).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns how many rows have come to nothing yet; those in doubt are not among them.
+    pub fn left(&self) -> u32 {
+        self.summary().left.saturating_sub(self.unknown())
+    }
+
+    /// Returns whether the run was worked on to its end.
+    pub fn is_finished(&self) -> bool {
+        self.ended && self.left() == 0
+    }
+
     /// Returns the addresses of rows whose last outcome is `wanted`, in order.
     pub fn settled(folder: &Path, run: &str, wanted: impl Fn(&Done) -> bool) -> Result<Vec<Fingerprint>> {
         let mut lines = Lines::open(folder, run)?;

@@ -115,6 +115,23 @@ pub fn made(
     }
 }
 
+/// Says whether a mailbox was created at or after a time of our clock; `None` where its creation time does not tell.
+pub fn created_since(created: Option<&Stamp>, since: Timestamp, clock: &CreationClock) -> Option<bool> {
+    let (time, zones) = created.and_then(time_of)?;
+    let (margin, (least, most)) = match clock.ahead() {
+        Some(ahead) => (EDGE, ahead),
+        None => (zones + COMPARED, Default::default()),
+    };
+    let ahead = time.duration_since(since);
+    if ahead - most >= margin {
+        Some(true)
+    } else if ahead - least < -margin {
+        Some(false)
+    } else {
+        None
+    }
+}
+
 /// One request of one thing, as a case drives it.
 #[async_trait]
 pub(super) trait Request: Sync {
@@ -362,5 +379,26 @@ mod tests {
         ] {
             assert_eq!(event(Effect::None, kind), expected, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_creation_time_tells_only_what_it_proves() {
+        let at = |text: &str| -> Timestamp { text.parse().expect("a time") };
+        let since = at("2026-01-05T09:00:00Z");
+        let tells = |created: &str, clock: &CreationClock| created_since(Some(&Stamp::lenient(created)), since, clock);
+        let unknown = CreationClock::default();
+        assert_eq!(tells("2026-01-05T09:05:00Z", &unknown), Some(true));
+        assert_eq!(tells("2026-01-05T08:55:00Z", &unknown), Some(false));
+        assert_eq!(tells("2026-01-05T09:00:10Z", &unknown), None, "clocks differ");
+        assert_eq!(tells("2026-01-05T12:00:00", &unknown), None, "it names no zone");
+        assert_eq!(tells("2026-01-06T12:00:00", &unknown), Some(true), "no zone is so far away");
+        assert_eq!(tells("2026-01-06", &unknown), None, "a date alone is no time");
+        assert_eq!(created_since(None, since, &unknown), None);
+        // One that was created at nine by our clock says eleven.
+        let mut ahead = CreationClock::default();
+        ahead.learn(Some(&Stamp::lenient("2026-01-05T11:00:00")), since);
+        assert_eq!(tells("2026-01-05T11:00:04", &ahead), Some(true));
+        assert_eq!(tells("2026-01-05T10:59:56", &ahead), Some(false));
+        assert_eq!(tells("2026-01-05T11:00:01", &ahead), None);
     }
 }

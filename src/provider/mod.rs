@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 pub use checked::Checked;
 pub use done::Done;
-pub use drive::{CreationClock, Settled, event_of, made};
+pub use drive::{CreationClock, Settled, created_since, event_of, made};
 pub use spec::{
     AuthScheme, EmptyDomain, NameRule, Op, PasswordRule, Problem, QuotaRule, Rules, Setting, Spec, Support, any_address,
 };

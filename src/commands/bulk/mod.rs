@@ -1,5 +1,7 @@
 //! `mbx bulk create | update | passwd | delete | check | resume | retry | settle | list | show`: many mailboxes from a file.
 
+mod from_run;
+mod merge;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use crate::app::App;
 use crate::bulk;
 use crate::bulk::input::{Input, Mapping, Select, Shard, Survey, parse_mapping, parse_match};
 use crate::bulk::journal::Line;
-use crate::bulk::record::{self, Lines, Record, State};
+use crate::bulk::record::{self, Lines, Record};
 use crate::error::{Error, Kind};
 use crate::global::duration;
 use crate::model::NewMailbox;
@@ -46,19 +48,24 @@ pub(crate) enum Verb {
     List,
     /// Show what became of the rows of a run
     Show {
-        /// The run's name, the beginning of it, or `last`
-        run: String,
+        /// The run's name, the beginning of it, or `last`; with --merge what the names of the runs begin with
+        #[arg(required_unless_present = "merge")]
+        run: Option<String>,
+        /// Show the shards of one file as one run, from all state folders of the machines that worked on them
+        #[arg(long, value_name = "FOLDER", num_args = 1..)]
+        merge: Vec<PathBuf>,
         /// Only the rows with this outcome; may be given several times
         #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
         only: Vec<Outcome>,
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FileArgs {
     /// CSV, TSV or JSON lines with the columns address, first_name, last_name, quota, admin, password; `-` is standard
     /// input
-    file: String,
+    #[arg(required = true)]
+    file: Option<String>,
     /// Take a column by another heading, such as address=E-Mail
     #[arg(long, value_name = "COLUMN=HEADING", value_parser = parse_mapping)]
     map: Vec<Mapping>,
@@ -84,7 +91,8 @@ impl FileArgs {
     }
 
     async fn open(&self, app: &App, verb: bulk::Verb) -> Result<Input> {
-        let (file, map, select) = (self.file.clone(), self.map.clone(), self.select(app));
+        let file = self.file.clone().unwrap_or_default();
+        let (map, select) = (self.map.clone(), self.select(app));
         aside(move || Input::open(&file, verb.columns(), map, select)).await?
     }
 
@@ -116,7 +124,7 @@ async fn survey(
 }
 
 /// A run that a command begins, or resumes where it has a name and was begun before.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct BeginArgs {
     #[command(flatten)]
     file: FileArgs,
@@ -146,11 +154,31 @@ pub(crate) struct UpdateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("file", |file| file.required(false).required_unless_present("from_run")))]
 pub(crate) struct PasswdArgs {
     #[command(flatten)]
     begin: BeginArgs,
     #[command(flatten)]
     generate: GenerateArgs,
+    #[command(flatten)]
+    from: FromArgs,
+}
+
+/// Which rows of an earlier run are worked on in place of a file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rows of an earlier run")]
+pub(crate) struct FromArgs {
+    /// In place of a file: the mailboxes of this run. Where a machine was lost with its passwords and another one took its
+    /// part over, the mailboxes that the lost machine had made are `exists` there
+    #[arg(long, value_name = "RUN", conflicts_with = "file", requires = "generate_password")]
+    from_run: Option<String>,
+    /// Only those with this outcome in that run; may be given several times
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',', default_value = "exists", requires = "from_run")]
+    only: Vec<Outcome>,
+    /// Only those that were created since then, such as 2026-01-05T09:00:00Z. Those whose creation time does not tell are
+    /// shown and need a yes: somebody may use them
+    #[arg(long, value_name = "TIME", requires = "from_run")]
+    created_since: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Args)]
@@ -196,7 +224,7 @@ pub(crate) struct RunArgs {
 }
 
 /// How fast a run works; a resumed run may use other values.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FlowArgs {
     /// Parallel requests of the account, all shards together [default: the provider's]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -260,8 +288,14 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Update(UpdateArgs { begin }) => {
             Start { verb: bulk::Verb::Update, begin, generate: &none, on_existing: fail, missing_is_fine: false }
         }
-        Verb::Passwd(PasswdArgs { begin, generate }) => {
-            Start { verb: bulk::Verb::Passwd, begin, generate, on_existing: fail, missing_is_fine: false }
+        Verb::Passwd(PasswdArgs { begin, generate, from }) => {
+            let mut begin = begin.clone();
+            if let Some(run) = &from.from_run {
+                begin.file.file = Some(from_run::file(app, run, from).await?);
+            }
+            let start =
+                Start { verb: bulk::Verb::Passwd, begin: &begin, generate, on_existing: fail, missing_is_fine: false };
+            return run::begin(app, &start).await;
         }
         Verb::Delete(DeleteArgs { begin, if_missing }) => {
             let missing_is_fine = *if_missing == IfMissing::Ok;
@@ -272,7 +306,8 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Retry(args) => return again(app, args, Again::Retry).await,
         Verb::Settle(args) => return again(app, args, Again::Settle).await,
         Verb::List => return list(app).await,
-        Verb::Show { run, only } => return show(app, run, only),
+        Verb::Show { run, only, merge } if !merge.is_empty() => return show_merged(app, merge, run.as_deref(), only),
+        Verb::Show { run, only, .. } => return show(app, run.as_deref().unwrap_or(LAST), only),
     };
     begin(app, &start).await
 }
@@ -336,13 +371,10 @@ async fn list(app: &App) -> Result<()> {
 
 fn run_row(record: &Record) -> Row {
     let (header, summary) = (&record.header, record.summary());
-    let unknown = record.states().iter().filter(|state| matches!(state, State::Unknown(..) | State::Made(_, _, true)));
-    let unknown = unknown.count();
-    let left = summary.left as usize - unknown;
     let count = |outcome| json!(summary.of(outcome));
     rows::row([
         ("run", json!(header.run)),
-        ("state", json!(if record.ended && left == 0 { "ended" } else { "open" })),
+        ("state", json!(if record.is_finished() { "ended" } else { "open" })),
         ("verb", json!(header.verb)),
         ("provider", json!(header.provider)),
         ("profile", json!(header.profile)),
@@ -357,8 +389,8 @@ fn run_row(record: &Record) -> Row {
         ("scheduled", count(Outcome::Scheduled)),
         ("absent", count(Outcome::Absent)),
         ("failed", count(Outcome::Failed)),
-        ("unknown", json!(unknown)),
-        ("left", json!(left)),
+        ("unknown", json!(record.unknown())),
+        ("left", json!(record.left())),
     ])
 }
 
@@ -392,32 +424,48 @@ fn run_named(folder: &Path, text: &str) -> Result<String> {
 }
 
 fn show(app: &App, run: &str, wanted: &[Outcome]) -> Result<()> {
-    let folder: &Path = &folder(app)?;
-    let run = &run_named(folder, run)?;
-    let mut lines = Lines::open(folder, run)?;
-    let header = lines.header.clone();
-    let provider = header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("{run}: {why}")))?;
-    let source = Source { provider, profile: header.profile };
-    // A row that was tried again has several outcomes; the last one counts.
-    let mut last: Vec<u64> = Vec::new();
-    let mut number = 0;
-    while let Some(line) = lines.next().transpose()? {
-        number += 1;
-        if let Line::Done(done) = line {
-            *lines.row(&mut last, done.row)? = number;
-        }
-    }
+    let folder = folder(app)?;
+    let run = run_named(&folder, run)?;
+    show_rows(app, &[(folder, run)], wanted)
+}
+
+/// Shows the rows of runs, each with what became of it last.
+fn show_rows(app: &App, runs: &[(PathBuf, String)], wanted: &[Outcome]) -> Result<()> {
     let mut live = app.out.live(&rows::BULK)?;
     let mut left = app.out.limit.unwrap_or(usize::MAX);
-    for (line, number) in Lines::open(folder, run)?.zip(1..) {
-        if let Line::Done(done) = line?
-            && last.get(done.row as usize) == Some(&number)
-            && (wanted.is_empty() || wanted.contains(&done.outcome))
-            && left > 0
-        {
-            left -= 1;
-            live.push(&BulkRow { done: &done, mailbox: None, source: &source })?;
+    for (folder, run) in runs {
+        let mut lines = Lines::open(folder, run)?;
+        let header = lines.header.clone();
+        let provider = header.provider.parse().map_err(|why| Error::new(Kind::Config, format!("{run}: {why}")))?;
+        let source = Source { provider, profile: header.profile };
+        // A row that was tried again has several outcomes; the last one counts.
+        let mut last: Vec<u64> = Vec::new();
+        let mut number = 0;
+        while let Some(line) = lines.next().transpose()? {
+            number += 1;
+            if let Line::Done(done) = line {
+                *lines.row(&mut last, done.row)? = number;
+            }
+        }
+        for (line, number) in Lines::open(folder, run)?.zip(1..) {
+            if let Line::Done(done) = line?
+                && last.get(done.row as usize) == Some(&number)
+                && (wanted.is_empty() || wanted.contains(&done.outcome))
+                && left > 0
+            {
+                left -= 1;
+                live.push(&BulkRow { done: &done, mailbox: None, source: &source })?;
+            }
         }
     }
     live.finish()
+}
+
+/// Shows the shards of one file as one run, once each of them is there and was worked on to its end.
+fn show_merged(app: &App, folders: &[PathBuf], prefix: Option<&str>, wanted: &[Outcome]) -> Result<()> {
+    let shards = merge::find(folders, prefix.unwrap_or_default())?;
+    let total = merge::total(&shards)?;
+    let runs: Vec<_> = shards.into_iter().map(|shard| (shard.folder, shard.record.header.run)).collect();
+    show_rows(app, &runs, wanted)?;
+    run::judge(app, &total)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::merge::Total;
 use super::{BeginArgs, FlowArgs, GenerateArgs, OnError, RunArgs, folder, run_named, survey, tell_unused};
 use crate::adapters;
 use crate::app::{App, Opened, private_folder};
@@ -14,7 +15,7 @@ use crate::bulk::input::{Input, Shard, Survey, Trouble};
 use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, no_lock, path_of, this_boot};
 use crate::bulk::record::{self, Record, Same};
 use crate::bulk::sink::{self, Sink};
-use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb};
+use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb, nothing_to_do_is_fine};
 use crate::commands::lists::close;
 use crate::commands::password::generate;
 use crate::commands::prompt::{aside, confirm};
@@ -421,6 +422,32 @@ fn conclude(app: &App, header: &Header, options: &Options, Report { summary, sto
     }
     let run = if app.dry_run { String::new() } else { format!(" (run {run})") };
     app.out.note(&format!("{counts}{run}"));
+    if let (Verb::Create, Some(path), 1..) = (header.verb, &header.options.password_out, summary.of(Outcome::Exists)) {
+        app.out.note_for_people(&format!(
+            "no passwords of mailboxes that already existed are in {}; if a lost machine had made them, `mbx bulk passwd \
+             --help` says how --from-run sets new ones",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Says what the shards of a file came to together, with the exit code that a single run would have had.
+pub(super) fn judge(app: &App, total: &Total) -> Result<()> {
+    let Total { header, summary, unknown, rows } = total;
+    let counts = words(summary);
+    let nothing_is_fine =
+        nothing_to_do_is_fine(header.verb, header.options.on_existing, header.options.missing_is_fine);
+    if summary.failures(nothing_is_fine) > 0 {
+        return Err(Error::new(Kind::Partial, format!("{counts} (of {rows} rows)"))
+            .hint("`mbx bulk retry RUN` sends the failed rows of a shard again"));
+    }
+    if *unknown > 0 {
+        return Err(Error::new(Kind::Unknown, format!("{counts} (of {rows} rows)"))
+            .hint("`mbx bulk settle RUN` looks again for the rows of a shard")
+            .effect(Effect::Unknown));
+    }
+    app.out.note(&format!("{counts} (of {rows} rows)"));
     Ok(())
 }
 
@@ -566,7 +593,7 @@ fn refuse_same_work(app: &App, folder: &Path, header: &Header) -> Result<()> {
 }
 
 /// Returns which account a profile works on, without its secret.
-fn account_mark(opened: &Opened, run: &str) -> AccountMark {
+pub(super) fn account_mark(opened: &Opened, run: &str) -> AccountMark {
     let profile = &opened.profile;
     let base_url = if profile.sandbox.value { None } else { profile.base_url.as_ref() };
     let settings = profile.settings.iter().map(|(key, setting)| format!("{key}={}", setting.value));
@@ -578,7 +605,7 @@ fn account_mark(opened: &Opened, run: &str) -> AccountMark {
     }
 }
 
-fn refuse_other_account(header: &Header, now: &AccountMark, is_allowed: bool) -> Result<()> {
+pub(super) fn refuse_other_account(header: &Header, now: &AccountMark, is_allowed: bool) -> Result<()> {
     let begun = &header.account;
     if is_allowed || begun == now {
         return Ok(());

@@ -6,8 +6,10 @@ mod crashes;
 mod engine;
 mod faults;
 mod late;
+mod merged;
 mod owned;
 mod runs;
+mod takeover;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
