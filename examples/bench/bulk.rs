@@ -13,7 +13,7 @@ use crate::host::{Host, LIMIT, Limit, Seen};
 use crate::measure::{Programs, Run, cpu_of, has, median, mib, ms, ratio, run, watch};
 
 /// What a request takes at a host that is far away.
-const LATENCY: Duration = Duration::from_millis(20);
+pub(crate) const LATENCY: Duration = Duration::from_millis(20);
 
 /// Requests in the air at the same time, when each makes one mailbox.
 const CONCURRENCY: usize = 32;
@@ -29,7 +29,7 @@ pub(crate) fn all(programs: &Programs, count: usize, rounds: usize) -> Result<()
     bench.several_a_request(count)?;
     bench.journal(count, LATENCY)?;
     bench.journal(count, Duration::ZERO)?;
-    for limit in [Limit::Bucket, Limit::Window] {
+    for limit in [Limit::Bucket(LIMIT as f64, LIMIT as f64), Limit::Window] {
         bench.limited((count / 5).max(1), limit)?;
     }
     println!("how bulk create grows, one a request, {CONCURRENCY} at a time, no latency, once each");
@@ -165,7 +165,7 @@ impl Bench<'_> {
         let run = watch(self.create(&file, ProviderId::Emboux, CONCURRENCY, &host)?.stderr(Stdio::null()))?;
         let seen = host.seen();
         let bound = Duration::from_secs(1) * u32::try_from(count)? / u32::try_from(LIMIT)?;
-        let kind = if limit == Limit::Bucket { "and no more than that at once" } else { "by the host's clock" };
+        let kind = if limit == Limit::Window { "by the host's clock" } else { "and no more than that at once" };
         println!("create {count} mailboxes where {LIMIT} a second are taken, {kind}, {} ms each", LATENCY.as_millis());
         println!("  {} against mailboxes / rate, {}: {}", ms(run.time), ms(bound), ratio(run.time, bound));
         let share = seen.refused as f64 / count as f64 * 100.0;

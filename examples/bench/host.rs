@@ -29,14 +29,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 const UNDER_WAY: Duration = Duration::from_millis(5);
 
 /// How a host limits what it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Limit {
     /// It takes everything.
     None,
-    /// [`LIMIT`] a second, steadily; as many at once after a pause.
-    Bucket,
+    /// So many a second, steadily, and so many at once after a pause.
+    Bucket(f64, f64),
     /// [`LIMIT`] in each second of its clock.
     Window,
+    /// It takes everything but this share of the requests, which are drawn by chance.
+    Chance(f64),
 }
 
 /// What a host has seen.
@@ -72,12 +74,12 @@ impl Door {
             self.seen.early += 1;
         }
         let (left, at) = self.tokens;
-        let most = LIMIT as f64;
         let left = match self.limit {
             Limit::None => return true,
-            Limit::Bucket => (left + now.duration_since(at).as_secs_f64() * most).min(most),
-            Limit::Window if self.second(now) > self.second(at) => most,
+            Limit::Bucket(rate, most) => (left + now.duration_since(at).as_secs_f64() * rate).min(most),
+            Limit::Window if self.second(now) > self.second(at) => LIMIT as f64,
             Limit::Window => left,
+            Limit::Chance(share) => f64::from(u8::from(fastrand::f64() >= share)),
         };
         let takes = left >= 1.0;
         self.tokens = (if takes { left - 1.0 } else { left }, now);
@@ -106,7 +108,8 @@ impl Host {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let opened = Instant::now();
-        let (tokens, told, seen) = ((LIMIT as f64, opened), Vec::new(), Seen::default());
+        let holds = if let Limit::Bucket(_, holds) = limit { holds } else { LIMIT as f64 };
+        let (tokens, told, seen) = ((holds, opened), Vec::new(), Seen::default());
         let door = Arc::new(Mutex::new(Door { limit, opened, tokens, told, seen }));
         let shared = door.clone();
         runtime.spawn(async move {

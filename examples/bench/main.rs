@@ -5,10 +5,12 @@
 //!
 //! `-- [list|bulk] [COUNT] [ROUNDS]` leaves the other part out, and changes how many mailboxes are listed at most
 //! (1,000,000) and how often things are measured (5). What is compared of bulk is a hundredth of that many creates.
+//! `-- fleet [MBX]` measures machines that share a key, and another mbx beside them, such as an older one.
 #![allow(clippy::print_stdout, reason = "its output is the result")]
 
 mod bare;
 mod bulk;
+mod fleet;
 mod host;
 mod lists;
 mod measure;
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         ["engine", url, file, concurrency, ref folder @ ..] => {
             bare::block_on(bare::engine(url, file, concurrency.parse()?, folder.first().copied()))
         }
+        ["fleet", ref other @ ..] => fleet::all(&Programs::build()?, other.first().copied()),
         ["list", ref numbers @ ..] => measure(numbers, true, false),
         ["bulk", ref numbers @ ..] => measure(numbers, false, true),
         ref numbers => measure(numbers, true, true),
