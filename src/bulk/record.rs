@@ -1,6 +1,6 @@
 //! What a journal says when it is read: how far each row of a run has come.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -396,6 +396,26 @@ pub fn same_work(folder: &Path, header: &Header) -> Result<Option<Same>> {
         }
     }
     Ok(open)
+}
+
+/// Finds a run of another shard of the same file, where that was edited since: the shards of an earlier content are not
+/// complete. Where they are, the file is a new list.
+pub fn edited(folder: &Path, header: &Header) -> Result<Option<String>> {
+    let Some(shard) = header.options.select.shard.filter(|_| header.file.is_some()) else { return Ok(None) };
+    // By digest: the runs, and which shards they are.
+    let mut earlier: HashMap<String, (String, HashSet<u64>)> = HashMap::new();
+    for run in runs(folder)? {
+        let Ok(Lines { header: known, .. }) = Lines::open(folder, &run) else { continue };
+        let is_of_file = (&known.verb, &known.provider, &known.profile, &known.account.base_url, &known.file)
+            == (&header.verb, &header.provider, &header.profile, &header.account.base_url, &header.file);
+        if let Some(other) = known.options.select.shard.filter(|other| other.of == shard.of && is_of_file)
+            && known.digest != header.digest
+        {
+            let (_, shards) = earlier.entry(known.digest).or_insert_with(|| (run, HashSet::new()));
+            shards.insert(other.index);
+        }
+    }
+    Ok(earlier.into_values().find(|(_, shards)| (shards.len() as u64) < shard.of).map(|(run, _)| run))
 }
 
 /// Returns the last line of a journal, where it is a short one that was written to its end.

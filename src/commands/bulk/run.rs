@@ -122,7 +122,14 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
         let begun = patiently(flow.wait_lock, || {
             // Two processes that begin the same work at the same time meet here.
             let _beginning = lock_beginning(&folder)?;
-            if is_begun()? { Ok(None) } else { begin_journal(app, &folder, &header).map(Some) }
+            if is_begun()? {
+                return Ok(None);
+            }
+            // Who gives a digest has said which file is meant.
+            if file.input_digest.is_none() {
+                refuse_edited(&folder, &header)?;
+            }
+            begin_journal(app, &folder, &header).map(Some)
         });
         match begun.await? {
             Some(begun) => (journal, sink) = (Some(begun.0), begun.1),
@@ -589,6 +596,19 @@ fn refuse_same_work(app: &App, folder: &Path, header: &Header) -> Result<()> {
             Ok(())
         }
         None => Ok(()),
+    }
+}
+
+/// Refuses a shard of a file that was edited since another shard of it began.
+fn refuse_edited(folder: &Path, header: &Header) -> Result<()> {
+    match (record::edited(folder, header)?, &header.file) {
+        (Some(run), Some(file)) => {
+            let message = format!("{} was edited since run {run} began with another shard of it", file.display());
+            Err(Error::new(Kind::Refused, message).hint(
+                "bring that file back; if this is another list, give each shard --input-digest, as `sha256sum` prints it",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use mbx::http::Method;
 use mbx::provider::ProviderId;
 use mbx::sandbox::{Answer, Fault, Sandbox};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{GENERATE, addresses, on_emboux};
 use crate::program::{Mbx, Ran};
@@ -94,4 +95,28 @@ async fn shards_that_make_no_whole_are_refused_and_named() {
     assert!(nothing.code == 6 && nothing.stderr.contains("nowhere"), "{nothing:?}");
     assert_eq!(merged(&mbx, &["a", "b"], &["others"]).await.code, 6);
     assert!(!held(&sandbox).is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_was_edited_between_shards_is_noticed_where_they_share_a_folder() {
+    let (sandbox, mbx, file) = on_emboux(&addresses(ROWS)).await;
+    let shard = async |shard: &str, more: &[&str]| {
+        let out = mbx.home.path().join(format!("{}.csv", jiff::Timestamp::now())).to_string_lossy().into_owned();
+        let args = ["bulk", "create", &file, "--shard", shard, "--if-exists", "ok"];
+        mbx.run(&[&args[..], &GENERATE[..], &[&out], more].concat()).await
+    };
+    for index in ["0/2", "1/2"] {
+        shard(index, &[]).await.ok();
+    }
+    // All shards of the list are there, so that this is another list.
+    mbx.file("people.csv", &addresses(ROWS + 1));
+    shard("0/2", &[]).await.ok();
+    let added = addresses(ROWS + 3);
+    mbx.file("people.csv", &added);
+    sandbox.take_seen();
+    let edited = shard("1/2", &[]).await;
+    assert!(edited.code == 17 && edited.stderr.contains("was edited"), "{edited:?}");
+    assert!(sandbox.take_seen().is_empty(), "nothing was sent");
+    let digest: String = Sha256::digest(&added).iter().map(|byte| format!("{byte:02x}")).collect();
+    shard("1/2", &["--input-digest", &digest]).await.ok();
 }
