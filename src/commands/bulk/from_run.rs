@@ -21,8 +21,9 @@ use crate::provider::{CreationClock, Provider, created_since};
 /// How many mailboxes in doubt are shown one by one.
 const SHOWN: usize = 50;
 
-/// Writes the addresses that are meant into a file beside the journals, and returns its path. The file holds no secret.
-pub(super) async fn file(app: &mut App, run: &str, args: &FromArgs) -> Result<String> {
+/// Writes the addresses that are meant into a file beside the journals, and returns its path; `None` where there are none.
+/// The file holds no secret.
+pub(super) async fn file(app: &mut App, run: &str, args: &FromArgs) -> Result<Option<String>> {
     let folder = folder(app)?;
     let run = run_named(&folder, run)?;
     let record = Record::read(&folder, &run)?;
@@ -42,6 +43,10 @@ pub(super) async fn file(app: &mut App, run: &str, args: &FromArgs) -> Result<St
         confirm(app, &format!("set the passwords of {} mailboxes that somebody may use", doubtful.len())).await?;
     }
     wanted.retain(|address| is_since.get(address) != Some(&false));
+    if wanted.is_empty() {
+        app.out.note(&format!("run {run} has no such mailbox; nothing was changed"));
+        return Ok(None);
+    }
     let mut rows = csv::Writer::from_writer(Vec::new());
     rows.write_record(["address"]).expect("writing to memory does not fail");
     for address in &wanted {
@@ -56,7 +61,7 @@ pub(super) async fn file(app: &mut App, run: &str, args: &FromArgs) -> Result<St
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(&path).and_then(|mut file| file.write_all(&rows)).map_err(failed)?;
-    Ok(path.to_string_lossy().into_owned())
+    Ok(Some(path.to_string_lossy().into_owned()))
 }
 
 /// Returns the addresses of the rows whose last outcome is one of these.

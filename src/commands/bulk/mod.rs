@@ -291,7 +291,8 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Result<()> {
         Verb::Passwd(PasswdArgs { begin, generate, from }) => {
             let mut begin = begin.clone();
             if let Some(run) = &from.from_run {
-                begin.file.file = Some(from_run::file(app, run, from).await?);
+                let Some(file) = from_run::file(app, run, from).await? else { return Ok(()) };
+                begin.file.file = Some(file);
             }
             let start =
                 Start { verb: bulk::Verb::Passwd, begin: &begin, generate, on_existing: fail, missing_is_fine: false };
