@@ -19,11 +19,12 @@ const ROWS: usize = 60;
 fn script(example: &str, part: usize, home: &Path) -> String {
     let text = std::fs::read_to_string(Path::new("examples/shards").join(example)).expect("the example is there");
     let home = home.to_string_lossy();
-    let digest = "PEOPLE_SHA256=$(sha256sum people.csv | cut -d' ' -f1)";
+    let digest = "PEOPLE_SHA256=${PEOPLE_SHA256-$(sha256sum people.csv | cut -d' ' -f1)}";
     match example {
         "slurm.sh" => {
             assert!(text.contains("#SBATCH --array=0-3\n"));
-            format!("{digest}\nexport SLURM_ARRAY_TASK_ID={part}\n{text}")
+            let scontrol = "scontrol() { echo \"scontrol $*\" >&2; }";
+            format!("{digest}\n{scontrol}\nexport SLURM_ARRAY_TASK_ID={part} SLURM_ARRAY_JOB_ID=7\n{text}")
         }
         "kubernetes-job.yaml" => {
             assert!(text.contains(&format!("completions: {PARTS}\n")) && text.contains("completionMode: Indexed"));
@@ -50,11 +51,16 @@ fn script(example: &str, part: usize, home: &Path) -> String {
 
 /// Runs an example's part as its scheduler would.
 fn part(mbx: &Mbx, example: &str, part: usize) -> Command {
+    shell(mbx, &script(example, part, mbx.home.path()))
+}
+
+/// Runs a script in the home, with mbx in its path.
+fn shell(mbx: &Mbx, script: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_mbx")).parent().expect("it lies in a folder");
     let mut command = Command::new("bash");
     let known = mbx.command(&[]);
     let env = known.as_std().get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-    command.args(["-e", "-c", &script(example, part, mbx.home.path())]).env_clear().envs(env);
+    command.args(["-e", "-c", script]).env_clear().envs(env);
     command.env("PATH", format!("{}:{}", program.display(), env!("PATH"))).env("MBX_OUTPUT", "jsonl");
     command.current_dir(mbx.home.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
@@ -113,6 +119,51 @@ async fn each_row_is_made_once_by_the_parts_of_every_example() {
             assert!(written.iter().all(|(_, password)| !shown.contains(password)), "{example}: {shown}");
         }
         assert!(sandbox.take_seen().iter().all(|seen| seen.method != Method::POST), "{example}");
+        // The report of all parts, from where the example leaves their state.
+        let state = match example {
+            "slurm.sh" => "mailboxes-*",
+            "kubernetes-job.yaml" => "work",
+            _ => "runner-*/work/mbx/runs",
+        };
+        let report = shell(&mbx, &format!("mbx bulk show --merge {state}")).output().await.expect("it runs");
+        assert!(report.status.success(), "{example}: {report:?}");
+        let rows = String::from_utf8_lossy(&report.stdout);
+        assert_eq!(rows.lines().filter(|row| row.contains("\"outcome\":\"created\"")).count(), ROWS, "{example}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn another_try_is_made_only_where_it_helps() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let run = async |example: &str, variables: &[(&str, &str)]| {
+        let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
+        mbx.file(
+            "people.csv",
+            &(0..ROWS).fold("address\n".to_owned(), |list, n| list + &format!("u{n}@example.com\n")),
+        );
+        let output = part(&mbx, example, 1).envs(variables.iter().copied()).output().await.expect("it runs");
+        (output.status.code().expect("it ended"), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // Nothing answers: a later try may help, but not for ever.
+    sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(503)));
+    for (restarts, again) in [("0", true), ("4", true), ("5", false)] {
+        let (code, told) = run("slurm.sh", &[("SLURM_RESTART_COUNT", restarts)]).await;
+        assert!(matches!(code, 11..=16), "{code}: {told}");
+        assert_eq!(told.contains("scontrol requeue 7_1\n"), again, "{restarts}: {told}");
+    }
+    let (code, told) = run("ci-matrix.yml", &[]).await;
+    assert!(matches!(code, 11..=16) && told.contains("try 3 ended") && !told.contains("try 4"), "{code}: {told}");
+    // Another file, a secret that is refused: a person is needed.
+    sandbox.take_seen();
+    let (code, told) = run("slurm.sh", &[("PEOPLE_SHA256", &"0".repeat(64))]).await;
+    assert!(code == 17 && !told.contains("scontrol"), "{code}: {told}");
+    let (code, told) = run("slurm.sh", &[("PEOPLE_SHA256", "")]).await;
+    assert!(code != 0 && told.contains("PEOPLE_SHA256") && !told.contains("scontrol"), "{code}: {told}");
+    assert!(sandbox.take_seen().is_empty(), "nothing is sent");
+    for example in ["slurm.sh", "ci-matrix.yml"] {
+        let (code, told) = run(example, &[("MBX_EMBOUX_API_KEY", "wrong")]).await;
+        assert!(code <= 10 && !told.contains("scontrol") && !told.contains("try 1"), "{example}: {code}: {told}");
     }
 }
 
