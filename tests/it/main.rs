@@ -8,6 +8,8 @@ mod columns;
 mod commands;
 mod conformance;
 mod contract;
+#[cfg(target_os = "linux")]
+mod engines;
 mod fuzzed;
 mod histories;
 mod hostile;

@@ -15,26 +15,35 @@ const PARTS: usize = 4;
 
 const ROWS: usize = 60;
 
-/// Returns what an example runs for one part, with the folders of the test in place of its own.
+/// Returns what an example runs for one part, with the folders of the test in place of its own, and without the engine.
 fn script(example: &str, part: usize, home: &Path) -> String {
     let text = std::fs::read_to_string(Path::new("examples/shards").join(example)).expect("the example is there");
     let home = home.to_string_lossy();
+    let digest = "PEOPLE_SHA256=${PEOPLE_SHA256-$(sha256sum people.csv | cut -d' ' -f1)}";
     match example {
         "slurm.sh" => {
-            format!("export SLURM_ARRAY_TASK_ID={part} SLURM_ARRAY_TASK_COUNT={PARTS} SLURM_ARRAY_JOB_ID=7\n{text}")
+            assert!(text.contains("#SBATCH --array=0-3\n"));
+            let scontrol = "scontrol() { echo \"scontrol $*\" >&2; }";
+            format!("{digest}\n{scontrol}\nexport SLURM_ARRAY_TASK_ID={part} SLURM_ARRAY_JOB_ID=7\n{text}")
         }
         "kubernetes-job.yaml" => {
             assert!(text.contains(&format!("completions: {PARTS}\n")) && text.contains("completionMode: Indexed"));
-            let line = text.lines().find_map(|line| line.trim().strip_prefix("- exec ")).expect("it runs something");
-            let line = line.replace("/input/create.sh", "examples/shards/create.sh").replace("/input", &home);
-            format!("JOB_COMPLETION_INDEX={part}\nexec {}", line.replace("/work", &format!("{home}/work")))
+            let args = text.split("args:\n").nth(1).expect("it has arguments");
+            let args = args.lines().map_while(|line| line.trim().strip_prefix("- ")).collect::<Vec<_>>().join(" ");
+            let args = args.replace("$(JOB_COMPLETION_INDEX)", &part.to_string());
+            let args = args.replace("$(PEOPLE_SHA256)", "$PEOPLE_SHA256").replace("/input", &home);
+            let work = format!("{home}/work");
+            let args = args.replace("/work", &work);
+            format!("{digest}\nmkdir -p {work}\nexport XDG_STATE_HOME={work}\nexec mbx {args}")
         }
         "ci-matrix.yml" => {
             assert!(text.contains("shard: [0, 1, 2, 3]\n"));
+            // Each runner has a folder of its own.
+            let runner = format!("mkdir -p runner-{part}\ncd runner-{part}\ncp ../people.csv .\n");
             let step = text.split("- name: Create this part of the mailboxes\n").nth(1).expect("the step is there");
             let block = step.split("run: |\n").nth(1).expect("it runs something");
             let lines = block.lines().map_while(|line| line.strip_prefix("          "));
-            lines.collect::<Vec<_>>().join("\n").replace("${{ matrix.shard }}", &part.to_string())
+            runner + &lines.collect::<Vec<_>>().join("\n").replace("${{ matrix.shard }}", &part.to_string())
         }
         other => panic!("nothing is known of {other}"),
     }
@@ -42,11 +51,16 @@ fn script(example: &str, part: usize, home: &Path) -> String {
 
 /// Runs an example's part as its scheduler would.
 fn part(mbx: &Mbx, example: &str, part: usize) -> Command {
+    shell(mbx, &script(example, part, mbx.home.path()))
+}
+
+/// Runs a script in the home, with mbx in its path.
+fn shell(mbx: &Mbx, script: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_mbx")).parent().expect("it lies in a folder");
     let mut command = Command::new("bash");
     let known = mbx.command(&[]);
     let env = known.as_std().get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-    command.args(["-e", "-c", &script(example, part, mbx.home.path())]).env_clear().envs(env);
+    command.args(["-e", "-c", script]).env_clear().envs(env);
     command.env("PATH", format!("{}:{}", program.display(), env!("PATH"))).env("MBX_OUTPUT", "jsonl");
     command.current_dir(mbx.home.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
@@ -54,7 +68,8 @@ fn part(mbx: &Mbx, example: &str, part: usize) -> Command {
 
 /// Returns the passwords that the parts have written, by address.
 fn passwords(mbx: &Mbx) -> Vec<(String, String)> {
-    let files = mbx.files().into_iter().filter(|(path, _)| path.ends_with("passwords.csv"));
+    let is_theirs = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("passwords"));
+    let files = mbx.files().into_iter().filter(|(path, _)| is_theirs(path));
     let mut all = Vec::new();
     for (_, content) in files {
         let mut reader = csv::Reader::from_reader(&content[..]);
@@ -72,8 +87,6 @@ async fn each_row_is_made_once_by_the_parts_of_every_example() {
         let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
         let rows: String = (0..ROWS).map(|n| format!("user{n}@example.com\n")).collect();
         mbx.file("people.csv", &("address\n".to_owned() + &rows));
-        let root = std::env::current_dir().expect("there is a folder").join("examples");
-        std::os::unix::fs::symlink(root, mbx.home.path().join("examples")).expect("it is linked");
         // One of the parts is killed in its work, as when its machine is lost, and is started again with the others.
         sandbox.fault(Fault::after(Method::POST, "/users/", Answer::Hang).times(1));
         let mut lost = part(&mbx, example, 1).process_group(0).spawn().expect("it runs");
@@ -106,5 +119,72 @@ async fn each_row_is_made_once_by_the_parts_of_every_example() {
             assert!(written.iter().all(|(_, password)| !shown.contains(password)), "{example}: {shown}");
         }
         assert!(sandbox.take_seen().iter().all(|seen| seen.method != Method::POST), "{example}");
+        // The report of all parts, from where the example leaves their state.
+        let state = match example {
+            "slurm.sh" => "mailboxes-*",
+            "kubernetes-job.yaml" => "work",
+            _ => "runner-*/work/mbx/runs",
+        };
+        let report = shell(&mbx, &format!("mbx bulk show --merge {state}")).output().await.expect("it runs");
+        assert!(report.status.success(), "{example}: {report:?}");
+        let rows = String::from_utf8_lossy(&report.stdout);
+        assert_eq!(rows.lines().filter(|row| row.contains("\"outcome\":\"created\"")).count(), ROWS, "{example}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn another_try_is_made_only_where_it_helps() {
+    let sandbox = Sandbox::start().await.expect("the sandbox starts");
+    let run = async |example: &str, variables: &[(&str, &str)]| {
+        let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
+        mbx.file(
+            "people.csv",
+            &(0..ROWS).fold("address\n".to_owned(), |list, n| list + &format!("u{n}@example.com\n")),
+        );
+        let output = part(&mbx, example, 1).envs(variables.iter().copied()).output().await.expect("it runs");
+        (output.status.code().expect("it ended"), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // Nothing answers: a later try may help, but not for ever.
+    sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::status(503)));
+    for (restarts, again) in [("0", true), ("4", true), ("5", false)] {
+        let (code, told) = run("slurm.sh", &[("SLURM_RESTART_COUNT", restarts)]).await;
+        assert!(matches!(code, 11..=16), "{code}: {told}");
+        assert_eq!(told.contains("scontrol requeue 7_1\n"), again, "{restarts}: {told}");
+    }
+    let (code, told) = run("ci-matrix.yml", &[]).await;
+    assert!(matches!(code, 11..=16) && told.contains("try 3 ended") && !told.contains("try 4"), "{code}: {told}");
+    // Another file, a secret that is refused: a person is needed.
+    sandbox.take_seen();
+    let (code, told) = run("slurm.sh", &[("PEOPLE_SHA256", &"0".repeat(64))]).await;
+    assert!(code == 17 && !told.contains("scontrol"), "{code}: {told}");
+    let (code, told) = run("slurm.sh", &[("PEOPLE_SHA256", "")]).await;
+    assert!(code != 0 && told.contains("PEOPLE_SHA256") && !told.contains("scontrol"), "{code}: {told}");
+    assert!(sandbox.take_seen().is_empty(), "nothing is sent");
+    for example in ["slurm.sh", "ci-matrix.yml"] {
+        let (code, told) = run(example, &[("MBX_EMBOUX_API_KEY", "wrong")]).await;
+        assert!(code <= 10 && !told.contains("scontrol") && !told.contains("try 1"), "{example}: {code}: {told}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_cancelled_runner_begins_nothing_again() {
+    // The runner signals the shell alone; at a terminal the whole group is signalled.
+    for whole_group in [false, true] {
+        let sandbox = Sandbox::start().await.expect("the sandbox starts");
+        let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
+        mbx.file("people.csv", "address\nuser1@example.com\nuser2@example.com\nuser3@example.com\n");
+        sandbox.fault(Fault::instead(Method::POST, "/users/", Answer::Delay(std::time::Duration::from_secs(1))));
+        let child = part(&mbx, "ci-matrix.yml", 1).process_group(0).spawn().expect("it runs");
+        let id = child.id().expect("it runs");
+        while sandbox.take_seen().iter().all(|seen| seen.method != Method::POST) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let id = if whole_group { format!("-{id}") } else { id.to_string() };
+        Command::new("kill").args(["-INT", "--", &id]).status().await.expect("it is signalled");
+        let output = child.wait_with_output().await.expect("it ended");
+        assert!(matches!(output.status.code(), Some(130 | 143)), "{output:?}");
+        assert!(sandbox.take_seen().iter().all(|seen| seen.method != Method::POST), "{output:?}");
     }
 }
