@@ -71,6 +71,10 @@ impl Fleet<'_> {
             let (file, shard) = (file.to_string_lossy(), format!("{machine}/{}", self.machines));
             let args = ["bulk", "create", &file, "--yes", "--quiet", "-o", "jsonl", "--shard", &shard];
             let mut command = self.programs.mbx(&args, self.provider.as_str(), &host.base_url);
+            // The rate of Hybridbox' spec, which does not count on loopback.
+            if self.provider == ProviderId::Hybridbox {
+                command.args(["--rate", "120/m"]);
+            }
             if let Some(other) = self.other {
                 let ours = std::mem::replace(&mut command, Command::new(other));
                 command.args(ours.get_args()).env_clear();
