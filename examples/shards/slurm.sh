@@ -33,14 +33,16 @@ mbx bulk create people.csv --shard "$part/$parts" --run "people-$part" --input-d
   --generate-password --password-out "$folder/passwords-$part.csv" --wait-lock 5m --yes -o jsonl &
 # A minute before the time is up, Slurm tells the shell, which interrupts mbx. At the end of a job it tells both.
 trap 'kill -INT $!' USR1
-trap : TERM
+cancelled=
+trap 'cancelled=1' TERM
 # The first wait ends with mbx or with a signal, the second with mbx, when its requests have ended.
 code=0
 wait $! || wait $! || code=$?
 
 # Slurm itself requeues a task only when a node failed. Here another try helps as well: after the exit codes that the
-# README says to repeat, after a kill (137), and when the time was up (130). A cancelled task ends with 143. Where five
+# README says to repeat, after a kill (137), and when the time was up (130). A cancelled task is left alone. Where five
 # restarts are not enough, submit again.
+[ -z "$cancelled" ] || exit "$code"
 case $code in
   1[1-6] | 19 | 130 | 137)
     if [ "${SLURM_RESTART_COUNT:-0}" -lt 5 ]; then

@@ -184,7 +184,8 @@ async fn a_cancelled_runner_begins_nothing_again() {
         let id = if whole_group { format!("-{id}") } else { id.to_string() };
         Command::new("kill").args(["-INT", "--", &id]).status().await.expect("it is signalled");
         let output = child.wait_with_output().await.expect("it ended");
-        assert!(matches!(output.status.code(), Some(130 | 143)), "{output:?}");
+        // If all its requests were under way, the run came to its end with what is known of them.
+        assert!(matches!(output.status.code(), Some(15 | 130 | 143)), "{output:?}");
         assert!(sandbox.take_seen().iter().all(|seen| seen.method != Method::POST), "{output:?}");
     }
 }
