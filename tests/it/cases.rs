@@ -15,10 +15,10 @@ use serde_json::Value;
 use crate::support::{Ctx, PASSWORD, Stamps, assert_kind, at, name};
 use crate::wire::ask_at;
 
-const ADA: &str = "ada@example.com";
+pub(crate) const ADA: &str = "ada@example.com";
 
 /// Calls the operation with arguments that break no rule, and forgets what came of it unless it is an error.
-async fn call(provider: &dyn Provider, ctx: &Ctx, op: Op) -> Result<()> {
+pub(crate) async fn call(provider: &dyn Provider, ctx: &Ctx, op: Op) -> Result<()> {
     let (ada, domain) = (at(ADA), name("example.com"));
     let change = |first_name: Option<&str>, quota, admin| MailboxChange {
         first_name: first_name.map(str::to_owned),
@@ -78,12 +78,12 @@ fn new_domain() -> NewDomain {
     NewDomain { postmaster_password: Some(PASSWORD.into()), ..NewDomain::named(name("new.example")) }
 }
 
-fn new_credential() -> NewCredential {
+pub(crate) fn new_credential() -> NewCredential {
     NewCredential { name: "ci".to_owned(), domain: Some(name("example.com")), secret: PASSWORD.into() }
 }
 
 /// A quota the provider takes.
-fn quota(ctx: &Ctx) -> Bytes {
+pub(crate) fn quota(ctx: &Ctx) -> Bytes {
     match ctx.spec.rules.quota {
         QuotaRule::OneOf(sizes) => Bytes(sizes[1]),
         QuotaRule::Multiple { .. } | QuotaRule::Never(_) => Bytes(1 << 30),

@@ -8,6 +8,7 @@ mod columns;
 mod commands;
 mod conformance;
 mod contract;
+mod coverage;
 #[cfg(target_os = "linux")]
 mod engines;
 mod fuzzed;
