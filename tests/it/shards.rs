@@ -170,7 +170,7 @@ async fn another_try_is_made_only_where_it_helps() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_cancelled_runner_begins_nothing_again() {
-    // The runner signals the shell alone; at a terminal the whole group is signalled.
+    // The runner signals the shell alone, at last by SIGTERM, which nobody ignores; others signal the whole group.
     for whole_group in [false, true] {
         let sandbox = Sandbox::start().await.expect("the sandbox starts");
         let mbx = Mbx::on(&sandbox).env("MBX_PROVIDER", "emboux");
@@ -182,7 +182,7 @@ async fn a_cancelled_runner_begins_nothing_again() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let id = if whole_group { format!("-{id}") } else { id.to_string() };
-        Command::new("kill").args(["-INT", "--", &id]).status().await.expect("it is signalled");
+        Command::new("kill").args(["-TERM", "--", &id]).status().await.expect("it is signalled");
         let output = child.wait_with_output().await.expect("it ended");
         // If all its requests were under way, the run came to its end with what is known of them.
         assert!(matches!(output.status.code(), Some(15 | 130 | 143)), "{output:?}");
