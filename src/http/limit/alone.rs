@@ -12,7 +12,7 @@
 //! Some refusals have nothing to do with our speed: a web application firewall may refuse a few requests in a hundred by
 //! chance. When a host is full, it is full for the requests behind the refused one too; those of them that it lets through
 //! show how fast it really takes requests. What it let through over minutes shows that as well. The rate is lowered below
-//! neither. And a lower rate brings fewer refusals where there is a limit; where three in a row come early all the same, the
+//! neither. And a lower rate brings fewer refusals where there is a limit; where two in a row come early all the same, the
 //! rate is tried anew.
 
 use std::f64::consts::LN_2;
@@ -49,8 +49,8 @@ const JITTER: Duration = Duration::from_millis(5);
 /// A refusal comes early when it comes so soon after the last one: a rate near the limit is refused every half a minute.
 const SOON: Duration = Duration::from_secs(15);
 
-/// After so many early refusals in a row the rate is tried anew.
-const EARLY: u32 = 3;
+/// After so many early refusals in a row, although the limit seemed to be known, the rate is tried anew.
+const EARLY: u32 = 2;
 
 /// What was let through longer ago than this counts less and less: a limit may change.
 const LONG: f64 = 120.0;
@@ -173,6 +173,7 @@ impl Alone {
 
     /// Returns the rate that follows from the running count, as far as the refusal is one of a limit.
     fn corrected(&mut self, refused: Refused, held: Instant) -> Option<Rate> {
+        let was_known = self.rate.is_some_and(|rate| rate.doubling == KNOWN);
         let mut rate = self.learn(refused, held)?;
         match refused.proves() {
             None => {}
@@ -182,7 +183,7 @@ impl Alone {
         }
         self.average.add(self.count.passed, rate.burst, held);
         rate.start = rate.start.max(self.proven).max(MARGIN * self.average.at(held));
-        let is_early = refused.at.saturating_duration_since(self.count.since) < SOON;
+        let is_early = was_known && refused.at.saturating_duration_since(self.count.since) < SOON;
         self.early = if is_early { self.early + 1 } else { 0 };
         if self.early == EARLY {
             self.early = 0;
