@@ -13,7 +13,7 @@ use crate::adapters;
 use crate::app::{App, Opened, private_folder};
 use crate::bulk::input::{Input, Shard, Survey, Trouble};
 use crate::bulk::journal::{AccountMark, Done, FORMAT, Header, Journal, Line, RunOptions, no_lock, path_of, this_boot};
-use crate::bulk::record::{self, Record, Same};
+use crate::bulk::record::{self, Lines, Record, Same};
 use crate::bulk::sink::{self, Sink};
 use crate::bulk::{self, Options, Report, RunIo, STAND_IN, Summary, Verb, nothing_to_do_is_fine};
 use crate::commands::lists::close;
@@ -109,7 +109,9 @@ pub(super) async fn begin(app: &mut App, start: &Start<'_>) -> Result<()> {
     let is_begun = || name.as_ref().map_or(Ok(false), |name| record::was_begun(&folder, name));
     if !app.dry_run {
         private_folder(&folder)?;
-        if is_begun()? {
+        // What is left of a run that ended while it began is removed, which nobody may be in the middle of.
+        let was_begun = || lock_beginning(&folder).and_then(|_beginning| is_begun());
+        if name.is_some() && was_begun()? {
             let opened = open(app, profile, flow, header.options.select.shard).await?;
             return same_run(app, opened, &header, flow, (input, survey)).await;
         }
@@ -148,7 +150,8 @@ async fn same_run(
     flow: &FlowArgs,
     (input, survey): (Input, Survey),
 ) -> Result<()> {
-    let begun = Record::read(&folder(app)?, &header.run)?.header;
+    let begun = Lines::open(&folder(app)?, &header.run)?.header;
+    refuse_other_format(&begun)?;
     refuse_other_file(&begun, &input, &survey)?;
     let differs = [
         ("verb", begun.verb != header.verb),
@@ -510,10 +513,7 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     }
     // Read once to refuse early, and held by its lock before anything is decided by it.
     let header = Record::read(&folder, &run)?.header;
-    if header.format != FORMAT {
-        return Err(Error::new(Kind::Config, format!("run {run} was begun by another version of mbx"))
-            .hint("resume it with that version, or begin a new run with --if-exists ok"));
-    }
+    refuse_other_format(&header)?;
     let profile = profile_of(app, &header)?;
     let spec = adapters::spec(profile.provider);
     let path = match &header.file {
@@ -529,6 +529,14 @@ pub(super) async fn again(app: &mut App, args: &RunArgs, how: Again) -> Result<(
     accept(app, header.verb, &input, &survey)?;
     let opened = open(app, profile, &args.flow, header.options.select.shard).await?;
     take_up(app, opened, &args.flow, &header, (input, survey), how, args.allow_other_credential).await
+}
+
+fn refuse_other_format(header: &Header) -> Result<()> {
+    if header.format == FORMAT {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Config, format!("run {} was begun by another version of mbx", header.run))
+        .hint("resume it with that version, or begin a new run with --if-exists ok"))
 }
 
 fn refuse_other_file(header: &Header, input: &Input, survey: &Survey) -> Result<()> {
@@ -635,7 +643,10 @@ pub(super) fn refuse_other_account(header: &Header, now: &AccountMark, is_allowe
         false => format!("at {:?}, and the profile now has {:?}", begun.base_url, now.base_url),
     };
     Err(Error::new(Kind::Refused, format!("run {} was begun on another account: {differs}", header.run))
-        .hint("set the profile up as it was; if it is the same account, add --allow-other-credential"))
+        .hint(format!(
+            "set the profile up as it was; if it is the same account, `mbx bulk resume {} --allow-other-credential` resumes it",
+            header.run
+        )))
 }
 
 /// Returns the profile that a run was begun with.
