@@ -1,4 +1,4 @@
-//! How well the gate keeps to limits that it is not told: `cargo run --release --example pace`.
+//! How well the gate keeps to limits that nobody has configured: `cargo run --release --example pace`.
 //!
 //! Real gates send to hosts that exist in memory, in a time that is not waited for, so that a change of the rule can be
 //! judged in seconds. `-- [SEEDS]` says how often each case is run (5). Nothing is asserted here; `tests/it/http/pace.rs`

@@ -180,7 +180,6 @@ impl Config {
                 concurrency: concurrency.value,
                 per_minute: per_minute.value.0,
                 poll: if is_local { Duration::from_millis(100) } else { spec.pace.poll },
-                machines: 1,
                 ..spec.pace
             },
             allow_unverified,

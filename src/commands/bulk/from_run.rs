@@ -35,7 +35,7 @@ pub(super) async fn file(app: &mut App, run: &str, args: &FromArgs) -> Result<Op
         app.out.note(&format!("{earlier} were there before that time and keep their passwords"));
     }
     if !doubtful.is_empty() {
-        app.out.note("the creation times of these mailboxes do not tell whether somebody already uses them:");
+        app.out.note("somebody may already use these mailboxes; their creation times are missing or too inexact:");
         doubtful.iter().take(SHOWN).for_each(|address| app.out.note(&address.to_string()));
         if let Some(more @ 1..) = doubtful.len().checked_sub(SHOWN) {
             app.out.note(&format!("and {more} more"));
@@ -76,7 +76,8 @@ fn addresses(mut lines: Lines, only: &[Outcome]) -> Result<Vec<Address>> {
     Ok(last.into_iter().flatten().collect())
 }
 
-/// Finds out which of the mailboxes were created since then. Those whose creation time does not tell are left out.
+/// Finds out which of the mailboxes were created since then. Mailboxes whose creation time is missing or too
+/// inexact are left out.
 async fn since(
     app: &mut App,
     record: &Record,
@@ -109,7 +110,7 @@ async fn since(
         }
     }
     close(&opened).await;
-    let tell =
+    let compare =
         |(address, time): (Address, Option<Stamp>)| Some((address, created_since(time.as_ref(), since, &clock)?));
-    Ok(times.into_iter().filter_map(tell).collect())
+    Ok(times.into_iter().filter_map(compare).collect())
 }

@@ -56,8 +56,8 @@ pub(super) fn find(folders: &[PathBuf], prefix: &str) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Adds up the shards. They must be those of one file, each once, and worked on to their ends; everything that is
-/// otherwise is told at once.
+/// Adds up the shards. They must be the shards of one file, each once, and finished. The error names everything that is
+/// wrong.
 pub(super) fn total(parts: &[Part]) -> Result<Total> {
     let first = &parts[0];
     let of = first.shard().of;

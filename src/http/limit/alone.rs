@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Limit, SECOND};
+use super::{Limit, SECOND, pause_after};
 
 /// How much of what the host seems to allow is used.
 const MARGIN: f64 = 0.97;
@@ -275,7 +275,7 @@ impl Limit for Alone {
     }
 
     fn wait(&self) -> Duration {
-        SECOND * (1 << self.misses.min(6))
+        pause_after(self.misses)
     }
 
     /// Nobody else was refused.

@@ -39,6 +39,12 @@ pub(super) trait Limit: Send {
     fn spread(&self) -> Duration;
 }
 
+/// Returns how long to pause when the host names no wait, and so many refusals before this one came without an accepted
+/// request.
+fn pause_after(misses: u32) -> Duration {
+    SECOND * (1 << misses.min(6))
+}
+
 /// Returns what so many machines that share a key know about its limit at first, which is nothing.
 pub(super) fn unknown(machines: u64, now: Instant) -> Box<dyn Limit> {
     if machines > 1 { Box::new(Shared::new(machines, now)) } else { Box::new(Alone::new(now)) }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Limit, SECOND};
+use super::{Limit, SECOND, pause_after};
 
 /// What is left of the rate after a refusal (RFC 9438, section 4.6).
 const DECREASE: f64 = 0.7;
@@ -131,7 +131,7 @@ impl Limit for Shared {
     }
 
     fn wait(&self) -> Duration {
-        SECOND * (1 << self.misses.min(6))
+        pause_after(self.misses)
     }
 
     fn spread(&self) -> Duration {
